@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nsrelay/base/duration.hpp"
+#include "nsrelay/config/forward_rule.hpp"
+
+namespace nsrelay {
+
+enum class LogLevel : std::uint8_t { Trace, Debug, Info, Warn, Error };
+enum class LogTarget : std::uint8_t { Auto, Journal, Stderr };
+
+struct LogConfig {
+  LogLevel level = LogLevel::Info;
+  LogTarget target = LogTarget::Auto;
+  /// One record per finished connection, session, association.
+  bool connections = true;
+
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
+};
+
+/// A whole configuration file: plain values, valid as a whole. Made by load_config() and shared,
+/// unchanged, from then on.
+struct Config {
+  /// The file it came from, as named by the user.
+  std::string file;
+  LogConfig log;
+  /// Empty: no control socket.
+  std::string control_socket = "/run/nsrelay/control.sock";
+  /// ADDRESS:PORT, empty: no metrics.
+  std::string metrics_listen;
+  Duration drain_timeout{30'000};
+  std::vector<ForwardRule> rules;
+};
+
+}  // namespace nsrelay
