@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "nsrelay/base/byte_size.hpp"
+#include "nsrelay/base/duration.hpp"
+#include "nsrelay/base/result.hpp"
+
+namespace nsrelay {
+
+/// setsockopt(2) for an int. `what` names the option in the error, e.g. "TCP_NODELAY".
+Result<void> set_option(int fd, int level, int option, int value, const char* what);
+
+/// What a rule wants of its TCP sockets. Set on a listener, accepted sockets inherit all of it.
+struct TcpOptions {
+  bool nodelay = true;                   ///< TCP_NODELAY
+  std::optional<Duration> keepalive;     ///< SO_KEEPALIVE and TCP_KEEPIDLE (whole seconds)
+  std::optional<Duration> user_timeout;  ///< TCP_USER_TIMEOUT
+  std::string congestion;                ///< TCP_CONGESTION; empty: the kernel's default
+  std::optional<ByteSize> receive_buffer;
+  std::optional<ByteSize> send_buffer;
+};
+
+/// Sets everything that `options` asks for on a TCP socket (tcp(7), socket(7)), before listen(2)
+/// or connect(2). Urgent bytes are always kept in the stream (SO_OOBINLINE): without that one
+/// byte of it would be lost. Fails on the first option that the kernel refuses, e.g. a congestion
+/// control that it does not have (ENOENT).
+Result<void> apply_tcp_options(int fd, const TcpOptions& options);
+
+/// SO_BINDTODEVICE. ENODEV where the namespace has no such interface.
+Result<void> bind_to_device(int fd, const std::string& device);
+
+/// Makes the next close(2) of a TCP socket a reset, with nothing unsent kept (SO_LINGER {1, 0}).
+void reset_on_close(int fd) noexcept;
+
+/// Bytes in the send queue that the peer's kernel has not acknowledged (SIOCOUTQ, tcp(7)); 0 also
+/// for a socket that is past sending.
+int unacknowledged_bytes(int fd) noexcept;
+
+/// Bytes that a read would give now (SIOCINQ, tcp(7)).
+int readable_bytes(int fd) noexcept;
+
+/// Takes the pending error of a socket (SO_ERROR, socket(7)): 0 when there is none.
+int take_socket_error(int fd) noexcept;
+
+}  // namespace nsrelay

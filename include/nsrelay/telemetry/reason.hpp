@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace nsrelay {
+
+/// Why a connection ended or failed: the values of the log's `reason` and of the metrics' label.
+enum class Reason : std::uint8_t {
+  // A connection that was forwarded ended.
+  ClientClosed,      ///< both sides finished; the client's FIN came first
+  UpstreamClosed,    ///< both sides finished; the upstream's FIN came first
+  ClientReset,       ///< the client reset it
+  UpstreamReset,     ///< the upstream reset it
+  ClientTimeout,     ///< the client's host stopped answering (keepalive, user_timeout)
+  UpstreamTimeout,   ///< the upstream's host stopped answering
+  IdleTimeout,       ///< no byte either way for idle_timeout
+  HalfCloseTimeout,  ///< no byte for half_close_timeout after one side's FIN or reset
+  Drained,           ///< still open at the end of a drain
+  NetnsDeleted,      ///< the namespace of one side was deleted
+  // A connection could not be forwarded: the client was reset.
+  Denied,               ///< by the rule's allow and deny
+  ConnectRefused,       ///< the target refused
+  ConnectTimeout,       ///< the target did not answer within connect_timeout
+  ConnectUnreachable,   ///< no route, or the network said no
+  ConnectFailed,        ///< another error of connect(2) or of the options of the socket
+  NameNotFound,         ///< the target's host name has no address
+  NoSourcePort,         ///< every local port towards the target is in use
+  UpstreamNetnsAbsent,  ///< the upstream's namespace does not exist
+  OutOfDescriptors,     ///< EMFILE, ENFILE
+  OutOfMemory,          ///< ENOBUFS, ENOMEM
+};
+
+/// As it stands in the log, e.g. "client_closed".
+std::string_view to_string(Reason reason);
+
+}  // namespace nsrelay

@@ -1,0 +1,86 @@
+#include "nsrelay/netns/netns.hpp"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "nsrelay/netns/netns_scope.hpp"
+
+namespace nsrelay {
+namespace {
+
+constexpr long kNsfsMagic = 0x6e736673;  // NSFS_MAGIC of linux/magic.h, absent from Debian 12's
+
+// NS_GET_ID: for a network namespace its cookie, without entering it. Newer than Debian 12.
+constexpr unsigned long kNsGetId = _IOR(0xb7, 13, std::uint64_t);
+
+/// Slow way for older kernels: a socket made inside knows the cookie.
+Result<std::uint64_t> cookie_of_socket_inside(const Netns& netns) {
+  auto scope = NetnsScope::enter(netns);
+  if (!scope)
+    return std::move(scope).error();
+  UniqueFd socket = UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket)
+    return Error::from_errno("socket");
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
+    return Error::from_errno("SO_NETNS_COOKIE");
+  return cookie;
+}
+
+Result<std::uint64_t> cookie_of(int file, const Netns& netns) {
+  std::uint64_t cookie = 0;
+  if (::ioctl(file, kNsGetId, &cookie) == 0)
+    return cookie;
+  return cookie_of_socket_inside(netns);
+}
+
+}  // namespace
+
+Result<Netns> Netns::from_file(UniqueFd file, const std::string& path) {
+  struct statfs info {};
+  if (::fstatfs(file.get(), &info) != 0)
+    return Error::from_errno(path);
+  if (info.f_type != kNsfsMagic)
+    return Error(path + ": not a namespace file");
+  if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
+    return Error(path + ": a namespace, but not a network namespace");
+  Netns netns(std::move(file));
+  auto cookie = cookie_of(netns.fd(), netns);
+  if (!cookie)
+    return std::move(cookie).error().with_context(path);
+  netns.cookie_ = *cookie;
+  return netns;
+}
+
+Result<Netns> Netns::open(const std::string& path) {
+  UniqueFd file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file)
+    return Error::from_errno(path);
+  return from_file(std::move(file), path);
+}
+
+Result<Netns> Netns::current() {
+  return open("/proc/thread-self/ns/net");
+}
+
+Result<Netns> Netns::of_process(pid_t pid) {
+  UniqueFd pidfd = UniqueFd::adopt(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd)
+    return Error::from_errno("pid " + std::to_string(pid));
+  // The file is only read for the cookie: kept open, it would outlive the process.
+  auto file = open("/proc/" + std::to_string(pid) + "/ns/net");
+  if (!file)
+    return std::move(file).error();
+  Netns netns(std::move(pidfd));
+  netns.cookie_ = file->cookie();
+  return netns;
+}
+
+}  // namespace nsrelay

@@ -1,0 +1,89 @@
+#include "nsrelay/netns/netns_scope.hpp"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace nsrelay {
+namespace {
+
+std::mutex& scope_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// Home as a bare descriptor: finding its cookie on an older kernel takes a scope, which needs it.
+int home_fd() {
+  static const int fd = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  return fd;
+}
+
+}  // namespace
+
+Result<NetnsScope> NetnsScope::enter(const Netns& netns) {
+  NetnsScope scope{std::unique_lock(scope_mutex())};
+  if (home_fd() < 0)
+    return Error("the own network namespace cannot be opened (/proc/thread-self/ns/net)");
+  if (::setns(netns.fd(), CLONE_NEWNET) != 0)
+    return Error::from_errno("setns");
+  scope.away_ = true;
+  return scope;
+}
+
+NetnsScope::~NetnsScope() {
+  if (!away_)
+    return;
+  const int saved = errno;
+  if (::setns(home_fd(), CLONE_NEWNET) != 0) {
+    std::perror("nsrelay: cannot return to the own network namespace, aborting: setns");
+    std::abort();
+  }
+  errno = saved;
+}
+
+const Netns& home_netns() {
+  static const Netns home = [] {
+    auto netns = Netns::current();
+    if (!netns) {
+      std::fprintf(stderr, "nsrelay: the own network namespace: %s\n",
+                   netns.error().message().c_str());
+      std::abort();
+    }
+    return *std::move(netns);
+  }();
+  return home;
+}
+
+Result<UniqueFd> make_socket_in(const Netns& netns, int family, int type, int protocol) {
+  const auto make = [&] {
+    return UniqueFd::adopt(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  };
+  UniqueFd socket;
+  if (netns.cookie() == home_netns().cookie()) {
+    socket = make();
+  } else {
+    auto scope = NetnsScope::enter(netns);
+    if (!scope)
+      return std::move(scope).error();
+    socket = make();
+  }
+  if (!socket)
+    return Error::from_errno("socket");
+  return socket;
+}
+
+Result<std::uint32_t> interface_index_in(const Netns& netns, const std::string& name) {
+  auto scope = NetnsScope::enter(netns);
+  if (!scope)
+    return std::move(scope).error();
+  const unsigned index = ::if_nametoindex(name.c_str());
+  if (index == 0)
+    return Error::from_errno("interface " + name);
+  return index;
+}
+
+}  // namespace nsrelay

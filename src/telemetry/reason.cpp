@@ -1,0 +1,51 @@
+#include "nsrelay/telemetry/reason.hpp"
+
+namespace nsrelay {
+
+std::string_view to_string(Reason reason) {
+  switch (reason) {
+    case Reason::ClientClosed:
+      return "client_closed";
+    case Reason::UpstreamClosed:
+      return "upstream_closed";
+    case Reason::ClientReset:
+      return "client_reset";
+    case Reason::UpstreamReset:
+      return "upstream_reset";
+    case Reason::ClientTimeout:
+      return "client_timeout";
+    case Reason::UpstreamTimeout:
+      return "upstream_timeout";
+    case Reason::IdleTimeout:
+      return "idle_timeout";
+    case Reason::HalfCloseTimeout:
+      return "half_close_timeout";
+    case Reason::Drained:
+      return "drained";
+    case Reason::NetnsDeleted:
+      return "netns_deleted";
+    case Reason::Denied:
+      return "denied";
+    case Reason::ConnectRefused:
+      return "connect_refused";
+    case Reason::ConnectTimeout:
+      return "connect_timeout";
+    case Reason::ConnectUnreachable:
+      return "connect_unreachable";
+    case Reason::ConnectFailed:
+      return "connect_failed";
+    case Reason::NameNotFound:
+      return "name_not_found";
+    case Reason::NoSourcePort:
+      return "no_source_port";
+    case Reason::UpstreamNetnsAbsent:
+      return "upstream_netns_absent";
+    case Reason::OutOfDescriptors:
+      return "out_of_descriptors";
+    case Reason::OutOfMemory:
+      return "out_of_memory";
+  }
+  return "";
+}
+
+}  // namespace nsrelay
