@@ -22,6 +22,8 @@ IoResult classify(Call call) noexcept {
     return {IoStatus::Eof, 0, 0};
   if (errno == EAGAIN)
     return {IoStatus::WouldBlock, 0, 0};
+  if (errno == ENOMEM || errno == ENOBUFS)
+    return {IoStatus::NoMemory, errno, 0};
   return {IoStatus::Error, errno, 0};
 }
 

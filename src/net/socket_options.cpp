@@ -45,8 +45,10 @@ Result<void> set_option(int fd, int level, int option, int value, const char* wh
 }
 
 Result<void> apply_tcp_options(int fd, const TcpOptions& options) {
-  Result<void> set = set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
-  if (set && options.nodelay)
+  // Fails on MPTCP, which has no urgent bytes.
+  (void)set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE");
+  Result<void> set;
+  if (options.nodelay)
     set = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
   if (set && options.keepalive)
     set = set_keepalive(fd, *options.keepalive);
@@ -67,6 +69,11 @@ Result<void> apply_tcp_options(int fd, const TcpOptions& options) {
 
 Result<void> bind_to_device(int fd, const std::string& device) {
   return set_text_option(fd, SOL_SOCKET, SO_BINDTODEVICE, device, "bind to device");
+}
+
+void limit_receive_window(int fd, ByteSize most) noexcept {
+  const int bytes = clamp_to_int(most.bytes);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &bytes, sizeof bytes);
 }
 
 void reset_on_close(int fd) noexcept {

@@ -2,6 +2,10 @@
 
 namespace nsrelay {
 
+bool is_failure(Reason reason) {
+  return reason >= Reason::Denied;
+}
+
 std::string_view to_string(Reason reason) {
   switch (reason) {
     case Reason::ClientClosed:
@@ -44,6 +48,8 @@ std::string_view to_string(Reason reason) {
       return "out_of_descriptors";
     case Reason::OutOfMemory:
       return "out_of_memory";
+    case Reason::AcceptFailed:
+      return "accept_failed";
   }
   return "";
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 namespace nsrelay {
 
 template <class Signature>
@@ -16,7 +18,8 @@ class Delegate<void(Arguments...)> {
 
   template <auto Member, class Object>
   static Delegate to(Object* object) {
-    static_assert(noexcept((object->*Member)(Arguments()...)), "a reactor callback is noexcept");
+    static_assert(noexcept((object->*Member)(std::declval<Arguments>()...)),
+                  "a reactor callback is noexcept");
     Delegate delegate;
     delegate.object_ = object;
     delegate.call_ = [](void* opaque, Arguments... arguments) noexcept {

@@ -12,6 +12,7 @@ enum class IoStatus : std::uint8_t {
   Ok,          ///< `bytes` were moved, at least one
   WouldBlock,  ///< nothing now; the next edge of epoll will say when
   Eof,         ///< the peer's FIN, everything before it has been read
+  NoMemory,    ///< ENOMEM or ENOBUFS: nothing was moved and no edge will come; try again later
   Error,       ///< `error` is the errno
 };
 

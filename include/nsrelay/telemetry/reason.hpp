@@ -29,7 +29,11 @@ enum class Reason : std::uint8_t {
   UpstreamNetnsAbsent,  ///< the upstream's namespace does not exist
   OutOfDescriptors,     ///< EMFILE, ENFILE
   OutOfMemory,          ///< ENOBUFS, ENOMEM
+  AcceptFailed,         ///< accept4(2) failed in a way that it should not
 };
+
+/// Whether it says that a connection could not be forwarded, rather than that it ended.
+bool is_failure(Reason reason);
 
 /// As it stands in the log, e.g. "client_closed".
 std::string_view to_string(Reason reason);

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+
+#include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/reconciler.hpp"
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/event/signal_watcher.hpp"
+#include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/relay/relay_context.hpp"
+#include "nsrelay/telemetry/log.hpp"
+
+namespace nsrelay {
+
+/// The running program: the reactor and everything on it, from a valid configuration to the end of
+/// the drain.
+class Daemon {
+ public:
+  /// Prepares the process (descriptor limit, signals). Fails where the reactor cannot be made.
+  static Result<std::unique_ptr<Daemon>> create(std::shared_ptr<const Config> config);
+
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  /// Forwards until SIGTERM or SIGINT and the end of the drain.
+  void run();
+
+ private:
+  Daemon(std::shared_ptr<const Config> config, std::unique_ptr<EventLoop> loop);
+
+  void on_signal(int signal) noexcept;
+  void on_tick() noexcept;
+  void on_before_wait() noexcept { log_.flush(); }
+  void on_drain_timeout() noexcept;
+  void on_no_connections() noexcept;
+  void begin_stop();
+  void end_connections();
+
+  std::shared_ptr<const Config> config_;
+  std::unique_ptr<EventLoop> loop_;
+  Log log_;
+  NetnsRegistry registry_;
+  RelayContext context_;
+  Reconciler reconciler_;
+  Timer tick_timer_;
+  Timer drain_timer_;
+  std::unique_ptr<SignalWatcher> signals_;
+  bool stopping_ = false;
+};
+
+}  // namespace nsrelay

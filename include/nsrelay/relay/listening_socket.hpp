@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nsrelay/base/result.hpp"
+#include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/config/forward_rule.hpp"
+#include "nsrelay/netns/netns.hpp"
+
+namespace nsrelay {
+
+/// Makes the TCP socket of one port of one `listen` entry inside `netns`: all options of the rule
+/// set (accepted sockets inherit them), bound, listening, not blocking. The error reads like
+/// `bind: Address already in use`; its number tells whether a later try can succeed.
+Result<UniqueFd> open_tcp_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
+                                           std::uint16_t port, const Netns& netns);
+
+/// How a listener is called: `0.0.0.0:8000`, `[::1]:8000`, `*:8000` (both families),
+/// `[fe80::1%eth0]:8000`.
+std::string describe_listener(const ListenSpec& listen, std::uint16_t port);
+
+}  // namespace nsrelay

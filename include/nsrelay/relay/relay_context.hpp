@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/net/descriptor_reserve.hpp"
+#include "nsrelay/net/pipe_pool.hpp"
+#include "nsrelay/relay/connection_table.hpp"
+#include "nsrelay/relay/stream_mover.hpp"
+#include "nsrelay/telemetry/log.hpp"
+
+namespace nsrelay {
+
+/// What all listeners and connections of the daemon share. Outlives them.
+class RelayContext {
+ public:
+  /// Borrows `loop` and `log`.
+  RelayContext(EventLoop& loop, Log& log, const PipePool::Limits& pipe_limits)
+      : loop_(loop), log_(log), pipes_(pipe_limits) {}
+  RelayContext(const RelayContext&) = delete;
+  RelayContext& operator=(const RelayContext&) = delete;
+
+  EventLoop& loop() { return loop_; }
+  Log& log() { return log_; }
+  DescriptorReserve& reserve() { return reserve_; }
+  ConnectionTable& connections() { return connections_; }
+  MoverResources mover_resources() { return {*buffer_, pipes_}; }
+
+  /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
+  /// comes within five seconds of the last belongs to the same.
+  void accept_paused(const LogRecord& record);
+
+ private:
+  using Buffer = std::array<std::byte, std::size_t{64} * 1024>;
+
+  EventLoop& loop_;
+  Log& log_;
+  PipePool pipes_;
+  DescriptorReserve reserve_;
+  std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
+  std::optional<TimePoint> last_pause_;
+  ConnectionTable connections_;  // last: connections use all of the above until they are gone
+};
+
+}  // namespace nsrelay

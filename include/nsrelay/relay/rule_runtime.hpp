@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nsrelay/base/delegate.hpp"
+#include "nsrelay/config/config.hpp"
+#include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/upstream/upstream_pool.hpp"
+
+namespace nsrelay {
+
+/// A rule at work: what its listeners and connections share. Outlives all of them.
+class RuleRuntime {
+ public:
+  struct Counters {
+    std::uint64_t connections_total = 0;
+    std::uint64_t connections_failed = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t bytes_sent = 0;
+  };
+
+  /// `rule` belongs to `config`, which is kept.
+  RuleRuntime(std::shared_ptr<const Config> config, const ForwardRule& rule)
+      : config_(std::move(config)), rule_(rule) {}
+  RuleRuntime(const RuleRuntime&) = delete;
+  RuleRuntime& operator=(const RuleRuntime&) = delete;
+
+  [[nodiscard]] const ForwardRule& rule() const { return rule_; }
+  [[nodiscard]] const Config& config() const { return *config_; }
+  Counters& counters() { return counters_; }
+  [[nodiscard]] std::uint32_t active() const { return active_; }
+
+  /// Whether `max_connections` admits one more.
+  [[nodiscard]] bool has_room() const {
+    return !rule_.max_connections || active_ < *rule_.max_connections;
+  }
+
+  void connection_began();
+
+  /// Also tells, once, everybody who called when_room().
+  void connection_ended();
+
+  /// `callback` is called when a connection has ended. Call no_longer() before it dies.
+  void when_room(Delegate<void()> callback, const void* owner);
+  void no_longer(const void* owner);
+
+  /// The pool for the listeners of one namespace; made by `make` when it is the first time. One for
+  /// all namespaces unless a target contains `{netns}` or connects from the `same` namespace.
+  template <class Make>
+  UpstreamPool& pool_for(const NetnsEntry& listener_netns, Make make) {
+    auto& pool = pools_[pool_key(listener_netns)];
+    if (!pool)
+      pool = make();
+    return *pool;
+  }
+
+ private:
+  struct Waiting {
+    const void* owner;
+    Delegate<void()> callback;
+  };
+
+  [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
+
+  std::shared_ptr<const Config> config_;
+  const ForwardRule& rule_;
+  Counters counters_;
+  std::uint32_t active_ = 0;
+  std::map<std::string, std::unique_ptr<UpstreamPool>> pools_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace nsrelay

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/event/io_watcher.hpp"
+#include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/relay/flow_step.hpp"
+#include "nsrelay/relay/relay_context.hpp"
+#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/relay/stream_mover.hpp"
+#include "nsrelay/telemetry/reason.hpp"
+#include "nsrelay/upstream/connector.hpp"
+
+namespace nsrelay {
+
+/// What a connection remembers of the listener that accepted it; the listener may be gone.
+struct ListenerInfo {
+  std::string netns;         ///< the name in logs
+  std::uint64_t cookie = 0;  ///< the namespace's identity
+  std::string address;       ///< `0.0.0.0:8000`
+  std::uint16_t port_offset = 0;
+};
+
+/// One forwarded TCP connection: the client's socket, the upstream's, and the bytes between them.
+///
+/// Theory of operation. Both sockets are registered once, edge-triggered, for everything; an event
+/// only latches flags of its side and calls run(). run() asks next_step() for each direction what
+/// to do until both say Wait, or the budget of the wake-up is spent.
+///
+/// A FIN is forwarded once everything before it is delivered; the other direction goes on, for at
+/// most half_close_timeout without a byte. A reset is forwarded as a reset, also only after what
+/// came before it: the receive queue of a socket survives its reset, so that side is read to its
+/// end, and the other side is reset once its peer's kernel has acknowledged everything (a reset
+/// throws the send queue away).
+class TcpConnection {
+ public:
+  enum class State : std::uint8_t {
+    Connecting,  ///< the client is accepted, an upstream is sought; nothing is read
+    Relaying,    ///< bytes go both ways, or one way after a FIN
+    Flushing,    ///< one side was reset and all it sent is on its way to the other's peer
+    Closed,      ///< will be destroyed at the end of the iteration
+  };
+
+  /// Takes the accepted, non-blocking socket `client`. Borrows the rest.
+  TcpConnection(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+                std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
+                const IpEndpoint& client_address);
+  TcpConnection(const TcpConnection&) = delete;
+  TcpConnection& operator=(const TcpConnection&) = delete;
+  ~TcpConnection();
+
+  /// Starts connecting. The connection is in the table by now; it may have ended when this returns.
+  void start();
+
+  /// Ends it now: both sides are reset, because data may be cut.
+  void end(Reason reason);
+
+  [[nodiscard]] const ListenerInfo& listener() const { return *listener_; }
+  /// The identity of the namespace that the upstream was connected from; 0 before that.
+  [[nodiscard]] std::uint64_t upstream_cookie() const { return upstream_cookie_; }
+
+  // For the table.
+  [[nodiscard]] std::size_t place() const { return place_; }
+  void set_place(std::size_t place) { place_ = static_cast<std::uint32_t>(place); }
+
+ private:
+  /// One of the two sockets, and the stream that comes from it.
+  struct Side {
+    explicit Side(EventLoop& loop) : watcher(loop) {}
+
+    UniqueFd fd;
+    IoWatcher watcher;
+    bool readable = false;
+    bool writable = false;
+    bool fin_arrived = false;  ///< a FIN is behind what can be read now
+    bool urgent = false;       ///< a short read may stop at an urgent mark, tcp(7)
+    bool at_end = false;       ///< read to the end
+    bool failed = false;       ///< reset or timed out
+    bool told_end = false;     ///< our FIN was sent to it (or close() will send it)
+    bool is_unix = false;
+    int error = 0;               ///< the errno of its failure, once known
+    StreamMover from;            ///< moves what comes from this side to the other
+    std::uint64_t received = 0;  ///< bytes read from it
+  };
+
+  void set_state(State state) { state_ = state; }
+  void on_client_event(std::uint32_t events) noexcept;
+  void on_upstream_event(std::uint32_t events) noexcept;
+  void on_timer() noexcept;
+  void on_run_again() noexcept { run(); }
+  void on_connector_finished() noexcept;
+  void on_attempt_failed(const FailedAttempt& attempt) noexcept;
+
+  static void latch(Side& side, std::uint32_t events);
+  void begin_relaying();
+  void run();
+  bool step(Side& source, Side& sink);
+  void note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink);
+  void note_source(const StreamMover::Moved& moved, Side& source);
+  void mark_failed(Side& side, int error);
+  void send_fin(const Side& source, Side& sink);
+  [[nodiscard]] static FlowState flow(const Side& source, const Side& sink);
+  void settle();
+  void forward_failure(Side& failed, Side& other);
+  void poll_flush();
+  void shorten_timer();
+  void restart_timer();
+  [[nodiscard]] bool is_half_closed() const;
+  [[nodiscard]] std::optional<Duration> quiet_limit() const;
+
+  void finish(Reason reason, bool reset);
+  void write_record(Reason reason) const;
+
+  RelayContext& context_;
+  RuleRuntime& runtime_;
+  UpstreamPool& pool_;
+  std::shared_ptr<const ListenerInfo> listener_;
+  Side client_;
+  Side upstream_;
+  std::unique_ptr<Connector> connector_;
+  Timer timer_;
+  DeferredCall run_again_;
+  TimePoint began_;
+  TimePoint last_byte_;
+  std::uint64_t upstream_cookie_ = 0;
+  std::string upstream_name_;
+  IpEndpoint client_address_;
+  std::uint32_t place_ = 0;
+  std::size_t moved_ = 0;   ///< bytes since the wake-up, against the budget
+  int unacknowledged_ = 0;  ///< while Flushing
+  Duration flush_interval_{1};
+  State state_ = State::Connecting;
+  bool client_ended_first_ = false;
+  bool half_close_timer_ = false;
+  bool out_of_memory_ = false;
+};
+
+}  // namespace nsrelay

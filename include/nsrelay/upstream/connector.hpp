@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/event/io_watcher.hpp"
+#include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/net/descriptor_reserve.hpp"
+#include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/telemetry/reason.hpp"
+#include "nsrelay/upstream/upstream_pool.hpp"
+
+namespace nsrelay {
+
+/// The events that a relayed TCP socket is registered for, once and for good.
+inline constexpr std::uint32_t kRelayEvents =
+    std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
+/// A target that could not be connected to.
+struct FailedAttempt {
+  std::string target;
+  Reason reason = Reason::ConnectFailed;
+  /// For a person, e.g. "connect: Connection refused".
+  std::string text;
+};
+
+/// Gets one client a connected upstream socket: the pool's targets in turn, each at most once, each
+/// address of a target for at most connect_timeout, each source address where ports run out.
+///
+/// Theory of operation. Each attempt ends in success or in one FailedAttempt, after which the next
+/// address, then the next target is tried. Nothing is ever reported from inside start(): outcomes
+/// arrive as later events, so that the owner need not be ready for them. Bytes of the client are
+/// not touched, hence a fail-over loses none.
+class Connector {
+ public:
+  struct Events {
+    /// The socket is ready to be taken, or (failed()) no target is left.
+    Delegate<void()> finished;
+    /// One attempt failed; others may follow.
+    Delegate<void(const FailedAttempt&)> attempt_failed;
+  };
+
+  /// Borrows everything. `port_offset`: how far behind the first port of its range the listener is.
+  Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
+            std::uint16_t port_offset, Events events);
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  void start();
+
+  /// Ends the search; `finished` is not called any more. May be called at any time.
+  void cancel();
+
+  [[nodiscard]] bool failed() const { return !connected_; }
+  /// Why the last attempt failed. Only when failed().
+  [[nodiscard]] const FailedAttempt& last_failure() const { return last_failure_; }
+
+  /// The target of the current attempt, e.g. `10.0.0.5:80`; a host name stands as its address.
+  [[nodiscard]] std::string target() const;
+
+  // What the owner takes over when it has finished with success.
+  UniqueFd take_socket() { return std::move(socket_); }
+  /// Watches the socket for kRelayEvents; to be redirected.
+  IoWatcher take_watcher() { return std::move(watcher_); }
+  /// The events that have arrived on the socket so far.
+  [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
+  [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
+
+ private:
+  enum class Step : std::uint8_t { InProgress, Failed };
+
+  void advance();
+  bool next_address();
+  bool next_target();
+  void load_addresses(const std::vector<IpAddress>& addresses);
+  Step attempt();
+  Step attempt_from_sources(const Netns& netns);
+  Step connect_once(const Netns& netns, const std::optional<IpAddress>& source);
+  Result<UniqueFd> make_socket(const Netns& netns, const std::optional<IpAddress>& source);
+  Step wait_until_retry();
+  Step fail(Reason reason, std::string text);
+  Step fail(const Error& error);
+  void on_event(std::uint32_t events) noexcept;
+  void on_timer() noexcept;
+  void on_resolved() noexcept;
+  void on_exhausted() noexcept;
+  [[nodiscard]] const TargetSpec& current() const;
+
+  EventLoop& loop_;
+  DescriptorReserve& reserve_;
+  UpstreamPool& pool_;
+  const std::uint16_t port_offset_;
+  Events events_;
+
+  std::size_t turn_ = 0;
+  std::size_t targets_tried_ = 0;
+  std::vector<SocketAddress> addresses_;  // of the current target, last one first
+  SocketAddress address_;
+  TimePoint deadline_;  // of the current attempt
+
+  UniqueFd socket_;
+  IoWatcher watcher_;
+  Timer timer_;
+  DeferredCall exhausted_;
+  ResolverWaiter waiter_;
+  bool resolving_ = false;
+  bool connected_ = false;
+  std::uint32_t seen_events_ = 0;
+  FailedAttempt last_failure_;
+};
+
+}  // namespace nsrelay

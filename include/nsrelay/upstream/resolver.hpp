@@ -1,0 +1,87 @@
+#pragma once
+
+#include <ares.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nsrelay/base/ip_address.hpp"
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/event/io_watcher.hpp"
+#include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/netns/netns_registry.hpp"
+
+namespace nsrelay {
+
+/// Somebody who waits for a name. Leaves the queue when destroyed.
+class ResolverWaiter;
+
+/// Turns host names into addresses without blocking the loop (c-ares: /etc/hosts and DNS, as
+/// nsswitch and resolv.conf say). Asks from inside one network namespace. Answers are kept for
+/// their TTL; when a refresh fails the last good answer goes on being used.
+class Resolver {
+ public:
+  /// Borrows `loop` and `from`, which must outlive it. Costs nothing until the first ask().
+  Resolver(EventLoop& loop, const NetnsEntry& from);
+
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+  /// Must not be destroyed while somebody waits.
+  ~Resolver();
+
+  /// The addresses of `host` if they are known now and not older than their TTL; else nullptr.
+  /// Borrowed until the next event of the loop.
+  const std::vector<IpAddress>* known(std::string_view host);
+
+  /// Asks for `host`, and calls `waiter` once when the answer or a failure has come: known answers
+  /// are then in addresses_of(). One query runs per name, whoever waits.
+  /// Where the library cannot be set up (out of memory or descriptors) the answer is a failure.
+  void ask(std::string_view host, ResolverWaiter& waiter);
+
+  /// The last good answer, whatever its age; empty when there was none.
+  const std::vector<IpAddress>& addresses_of(std::string_view host);
+
+ private:
+  struct Name;
+  struct Socket;
+
+  bool open_channel();
+  static void on_answer(void* name, int status, int timeouts, ares_addrinfo* answer);
+  static void on_socket_state(void* resolver, ares_socket_t fd, int readable, int writable);
+  static ares_socket_t open_socket(int family, int type, int protocol, void* resolver);
+  void on_timer() noexcept;
+  void restart_timer();
+  Name& name(std::string_view host);
+
+  EventLoop& loop_;
+  const NetnsEntry& from_;
+  Timer timer_;
+  DeferredCall answered_;
+  ares_channel channel_ = nullptr;
+  std::map<std::string, std::unique_ptr<Name>, std::less<>> names_;
+  std::map<ares_socket_t, std::unique_ptr<Socket>> sockets_;
+
+  void on_answered() noexcept;
+};
+
+class ResolverWaiter {
+ public:
+  explicit ResolverWaiter(Delegate<void()> callback) : callback_(callback) {}
+  ResolverWaiter(const ResolverWaiter&) = delete;
+  ResolverWaiter& operator=(const ResolverWaiter&) = delete;
+  ~ResolverWaiter() { cancel(); }
+
+  /// Does not want to be called any more. Does nothing when it does not wait.
+  void cancel();
+
+ private:
+  friend class Resolver;
+
+  Delegate<void()> callback_;
+  std::vector<ResolverWaiter*>* queue_ = nullptr;
+};
+
+}  // namespace nsrelay

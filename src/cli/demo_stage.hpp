@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "child_process.hpp"
+#include "interruptible.hpp"
+#include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/netns/throwaway_netns.hpp"
+
+namespace nsrelay {
+
+/// What the demonstration plays on: two namespaces for clients, a third with the upstream, the
+/// upstream's process and nsrelay's. Everything is taken away when it is destroyed.
+class DemoStage {
+ public:
+  /// Where a client stands.
+  struct Place {
+    std::string name;  ///< as nsrelay calls the namespace
+    const Netns* netns;
+  };
+
+  /// Makes and starts everything; returns when nsrelay listens.
+  static Result<std::unique_ptr<DemoStage>> set_up(const Interruptible& signals);
+
+  DemoStage(const DemoStage&) = delete;
+  DemoStage& operator=(const DemoStage&) = delete;
+
+  [[nodiscard]] std::vector<Place> places() const;
+  /// Where nsrelay listens, in each place.
+  [[nodiscard]] SocketAddress listener() const;
+  /// What nsrelay forwards to, for a person.
+  [[nodiscard]] std::string upstream() const;
+  [[nodiscard]] const std::string& configuration() const { return configuration_; }
+  [[nodiscard]] bool usual_port_was_taken() const;
+
+  /// Ends nsrelay and returns the records that it wrote.
+  std::vector<std::string> stop_and_read_log();
+
+ private:
+  explicit DemoStage(const Interruptible& signals) : signals_(signals) {}
+
+  Result<void> make_namespaces();
+  Result<void> choose_port();
+  Result<void> start_upstream();
+  Result<void> start_relay();
+  Result<void> wait_until_listening();
+  bool read_log();
+
+  const Interruptible& signals_;
+  std::unique_ptr<ThrowawayNetns> blue_;
+  std::unique_ptr<ThrowawayNetns> green_;
+  std::unique_ptr<ThrowawayNetns> upstream_;
+  std::uint16_t port_ = 0;
+  std::string configuration_;
+  UniqueFd log_pipe_;
+  std::string log_;
+  ChildProcess upstream_process_;
+  ChildProcess relay_process_;
+};
+
+}  // namespace nsrelay

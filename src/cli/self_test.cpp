@@ -1,0 +1,181 @@
+#include "self_test.hpp"
+
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/net/io_result.hpp"
+#include "nsrelay/net/pipe_pool.hpp"
+#include "nsrelay/netns/netns_scope.hpp"
+
+namespace nsrelay {
+namespace {
+
+using Grade = Finding::Grade;
+
+#ifndef IPPROTO_MPTCP
+constexpr int IPPROTO_MPTCP = 262;
+#endif
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+bool has_capability(unsigned capability) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  if (::syscall(SYS_capget, &header, data) != 0)
+    return false;
+  return (data[capability / 32].effective >> (capability % 32) & 1U) != 0;
+}
+
+bool has_socket(int family, int type, int protocol) {
+  return UniqueFd::adopt(::socket(family, type | SOCK_CLOEXEC, protocol)).is_open();
+}
+
+Finding kernel() {
+  utsname name{};
+  ::uname(&name);
+  return {Grade::Good, "kernel", std::string(name.sysname) + " " + name.release};
+}
+
+Finding own_namespace() {
+  auto own = Netns::current();
+  if (!own)
+    return {Grade::Broken, "network namespace", own.error().message()};
+  return {Grade::Good, "network namespace",
+          "the own one has cookie " + std::to_string(own->cookie())};
+}
+
+Finding entering_namespaces() {
+  if (!has_capability(CAP_SYS_ADMIN))
+    return {
+        Grade::Fallback, "enter namespaces",
+        "no CAP_SYS_ADMIN: only netns: default can be served; listeners elsewhere stay pending"};
+  auto scope = NetnsScope::enter(home_netns());
+  if (!scope)
+    return {Grade::Broken, "enter namespaces", scope.error().message()};
+  return {Grade::Good, "enter namespaces", "setns works"};
+}
+
+Finding named_namespaces() {
+  std::error_code error;
+  const std::filesystem::directory_iterator entries("/run/netns", error);
+  if (error)
+    return {Grade::Good, "named namespaces", "/run/netns does not exist yet: none is named"};
+  const auto count = std::distance(begin(entries), end(entries));
+  return {Grade::Good, "named namespaces",
+          std::to_string(count) + " in /run/netns, looked up every second"};
+}
+
+Finding low_ports() {
+  if (has_capability(CAP_NET_BIND_SERVICE))
+    return {Grade::Good, "ports below 1024", "CAP_NET_BIND_SERVICE"};
+  return {Grade::Fallback, "ports below 1024",
+          "no CAP_NET_BIND_SERVICE: only from net.ipv4.ip_unprivileged_port_start on (" +
+              first_line("/proc/sys/net/ipv4/ip_unprivileged_port_start") + ")"};
+}
+
+Finding ipv6() {
+  if (has_socket(AF_INET6, SOCK_STREAM, 0))
+    return {Grade::Good, "IPv6", "available"};
+  return {Grade::Fallback, "IPv6", "not in this kernel: *:PORT listens on IPv4 only"};
+}
+
+Finding mptcp() {
+  if (has_socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP))
+    return {Grade::Good, "MPTCP", "available"};
+  return {Grade::Fallback, "MPTCP",
+          "not available (net.mptcp.enabled): rules with mptcp: true listen with plain TCP"};
+}
+
+Finding sctp() {
+  if (has_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP))
+    return {Grade::Good, "SCTP", "in this kernel; protocol sctp is not supported by this build"};
+  return {Grade::Fallback, "SCTP",
+          "not available (modprobe sctp); protocol sctp is not supported by this build"};
+}
+
+/// Sends one byte through a pipe from one stream socket to another.
+Finding splice_path() {
+  PipePool pool({});
+  const PipePool::Loan pipe = pool.borrow();
+  if (!pipe)
+    return {Grade::Fallback, "splice", "no pipe of 64 KiB can be had: everything is copied"};
+  int pair[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+    return {Grade::Broken, "splice", "socketpair: " + errno_text(errno)};
+  const UniqueFd from = UniqueFd::adopt(pair[0]);
+  const UniqueFd to = UniqueFd::adopt(pair[1]);
+  const std::byte byte{42};
+  const bool moved = send(to.get(), {&byte, 1}).status == IoStatus::Ok &&
+                     splice_from(from.get(), *pipe).status == IoStatus::Ok &&
+                     splice_to(from.get(), *pipe).status == IoStatus::Ok;
+  if (!moved)
+    return {Grade::Fallback, "splice", "does not work here: everything is copied"};
+  return {Grade::Good, "splice",
+          "bulk data stays in the kernel, pipes of " + std::to_string(pipe->capacity() / 1024) +
+              " KiB"};
+}
+
+Finding congestion_control() {
+  return {Grade::Good, "congestion control",
+          "default " + first_line("/proc/sys/net/ipv4/tcp_congestion_control") + "; available " +
+              first_line("/proc/sys/net/ipv4/tcp_available_congestion_control")};
+}
+
+Finding descriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const Grade grade = limit.rlim_max < 4096 ? Grade::Fallback : Grade::Good;
+  return {grade, "open files",
+          "soft limit " + std::to_string(limit.rlim_cur) + ", raised at start to the hard limit " +
+              std::to_string(limit.rlim_max) + ": about " + std::to_string(limit.rlim_max / 2) +
+              " connections"};
+}
+
+Finding backlog() {
+  return {Grade::Good, "backlog",
+          "net.core.somaxconn caps it at " + first_line("/proc/sys/net/core/somaxconn") +
+              " here; each namespace has its own"};
+}
+
+Finding source_ports() {
+  std::string range = first_line("/proc/sys/net/ipv4/ip_local_port_range");
+  std::replace(range.begin(), range.end(), '\t', '-');
+  return {Grade::Good, "source ports",
+          range + " per source address and target (net.ipv4.ip_local_port_range, per namespace)"};
+}
+
+}  // namespace
+
+std::vector<Finding> examine_system() {
+  return {kernel(),
+          own_namespace(),
+          entering_namespaces(),
+          named_namespaces(),
+          low_ports(),
+          ipv6(),
+          mptcp(),
+          sctp(),
+          splice_path(),
+          congestion_control(),
+          descriptors(),
+          backlog(),
+          source_ports()};
+}
+
+}  // namespace nsrelay

@@ -1,0 +1,35 @@
+#include "nsrelay/relay/rule_runtime.hpp"
+
+#include "nsrelay/upstream/target.hpp"
+
+namespace nsrelay {
+
+void RuleRuntime::connection_began() {
+  ++active_;
+  ++counters_.connections_total;
+}
+
+void RuleRuntime::connection_ended() {
+  --active_;
+  std::vector<Waiting> waiting;
+  waiting.swap(waiting_);
+  for (const Waiting& one : waiting)
+    one.callback();
+}
+
+void RuleRuntime::when_room(Delegate<void()> callback, const void* owner) {
+  no_longer(owner);
+  waiting_.push_back({owner, callback});
+}
+
+void RuleRuntime::no_longer(const void* owner) {
+  std::erase_if(waiting_, [&](const Waiting& one) { return one.owner == owner; });
+}
+
+std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
+  const bool own =
+      rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);
+  return own ? listener_netns.name : std::string();
+}
+
+}  // namespace nsrelay

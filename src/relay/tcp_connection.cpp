@@ -1,0 +1,378 @@
+#include "nsrelay/relay/tcp_connection.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "nsrelay/net/socket_options.hpp"
+
+namespace nsrelay {
+namespace {
+
+// One connection moves at most so much before the others have their turn.
+constexpr std::size_t kBudget = std::size_t{1024} * 1024;
+
+// What a stopped reader makes the kernel keep for us is this, a pipe, and a send buffer (at most
+// tcp_wmem's 4 MiB): well below 16 MiB, where tcp_rmem may allow far more. Larger than the window
+// that default kernels offer, so that it costs no speed.
+constexpr ByteSize kReceiveWindow{4 * 1024 * 1024};
+constexpr std::uint64_t kReceiveWindowInterval = 256 * 1024;
+
+constexpr Duration kFlushPollLongest{100};
+constexpr Duration kMemoryRetryInterval{20};
+
+}  // namespace
+
+TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+                             std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
+                             const IpEndpoint& client_address)
+    : context_(context),
+      runtime_(runtime),
+      pool_(pool),
+      listener_(std::move(listener)),
+      client_(context.loop()),
+      upstream_(context.loop()),
+      timer_(context.loop().timers(), Delegate<void()>::to<&TcpConnection::on_timer>(this)),
+      run_again_(context.loop(), Delegate<void()>::to<&TcpConnection::on_run_again>(this)),
+      began_(context.loop().now()),
+      last_byte_(began_),
+      client_address_(client_address) {
+  client_.fd = std::move(client);
+  runtime_.connection_began();
+}
+
+TcpConnection::~TcpConnection() = default;
+
+void TcpConnection::start() {
+  connector_ = std::make_unique<Connector>(
+      context_.loop(), context_.reserve(), pool_, listener_->port_offset,
+      Connector::Events{
+          Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
+          Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
+  connector_->start();
+  auto watching = client_.watcher.start(client_.fd.get(), kRelayEvents,
+                                        IoCallback::to<&TcpConnection::on_client_event>(this));
+  if (!watching)
+    finish(Reason::OutOfMemory, true);
+}
+
+// ---------------------------------------------------------------------------- events
+
+void TcpConnection::latch(Side& side, std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    side.readable = true;
+  if ((events & EPOLLOUT) != 0)
+    side.writable = true;
+  if ((events & EPOLLRDHUP) != 0)
+    side.fin_arrived = true;
+  if ((events & EPOLLPRI) != 0)
+    side.urgent = true;
+  if ((events & EPOLLERR) != 0)
+    side.failed = true;
+}
+
+void TcpConnection::on_client_event(std::uint32_t events) noexcept {
+  latch(client_, events);
+  if (state_ != State::Connecting)
+    run();
+  else if (client_.failed && readable_bytes(client_.fd.get()) == 0)
+    finish(Reason::ClientReset, true);  // nobody is left, and nothing to deliver
+}
+
+void TcpConnection::on_upstream_event(std::uint32_t events) noexcept {
+  latch(upstream_, events);
+  run();
+}
+
+void TcpConnection::on_connector_finished() noexcept {
+  if (connector_->failed()) {
+    finish(connector_->last_failure().reason, true);
+    return;
+  }
+  begin_relaying();
+}
+
+void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
+  upstream_name_ = attempt.target;
+  context_.log().write({.level = LogLevel::Warn,
+                        .event = log_event::kUpstreamFailed,
+                        .rule = runtime_.rule().name,
+                        .netns = listener_->netns,
+                        .protocol = to_string(Protocol::Tcp),
+                        .upstream = attempt.target,
+                        .reason = to_string(attempt.reason),
+                        .more = {{"error", attempt.text}}});
+}
+
+void TcpConnection::begin_relaying() {
+  set_state(State::Relaying);
+  upstream_name_ = connector_->target();
+  upstream_cookie_ = pool_.netns().netns ? pool_.netns().netns->cookie() : 0;
+  upstream_.fd = connector_->take_socket();
+  upstream_.watcher = connector_->take_watcher();
+  upstream_.watcher.redirect(IoCallback::to<&TcpConnection::on_upstream_event>(this));
+  upstream_.is_unix = connector_->is_unix();
+  latch(upstream_, connector_->seen_events());
+  context_.loop().destroy_later(std::move(connector_));
+  client_.writable = true;
+  last_byte_ = context_.loop().now();
+  restart_timer();
+  run();
+}
+
+// ---------------------------------------------------------------------------- moving bytes
+
+FlowState TcpConnection::flow(const Side& source, const Side& sink) {
+  return {.source_readable = source.readable,
+          .source_at_end = source.at_end,
+          .source_failed = source.failed,
+          .sink_writable = sink.writable,
+          .sink_failed = sink.failed,
+          .has_pending = source.from.has_pending(),
+          .fin_forwarded = sink.told_end};
+}
+
+void TcpConnection::run() {
+  if (state_ == State::Flushing) {
+    poll_flush();
+    return;
+  }
+  if (state_ != State::Relaying)
+    return;
+  moved_ = 0;
+  out_of_memory_ = false;
+  bool busy = true;
+  while (busy && !out_of_memory_ && moved_ < kBudget) {
+    busy = step(client_, upstream_);
+    busy |= step(upstream_, client_);
+  }
+  if (out_of_memory_)
+    timer_.start(context_.loop().now() + kMemoryRetryInterval);
+  else if (busy)
+    run_again_.schedule();
+  settle();
+}
+
+/// One step of one direction. False: it has to wait, or is over.
+bool TcpConnection::step(Side& source, Side& sink) {
+  switch (next_step(flow(source, sink))) {
+    case FlowStep::Read: {
+      const auto moved = source.from.read_and_deliver(source.fd.get(), sink.fd.get(), source.urgent,
+                                                      context_.mover_resources());
+      note_source(moved, source);
+      note_sink(moved, source, sink);
+      return true;
+    }
+    case FlowStep::Deliver:
+      note_sink(source.from.deliver(sink.fd.get()), source, sink);
+      return true;
+    case FlowStep::SendFin:
+      send_fin(source, sink);
+      return true;
+    case FlowStep::Abandoned:
+      source.from.discard();
+      return false;
+    case FlowStep::Wait:
+    case FlowStep::Finished:
+    case FlowStep::Drained:
+      return false;
+  }
+  return false;
+}
+
+void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
+  const std::uint64_t before = source.received;
+  source.received += moved.read;
+  if (before / kReceiveWindowInterval != source.received / kReceiveWindowInterval)
+    limit_receive_window(source.fd.get(), kReceiveWindow);
+  moved_ += moved.read;
+  switch (moved.source.status) {
+    case IoStatus::Ok:
+      // A short read has emptied the queue: no second one, unless more than data is there.
+      if (moved.source_is_drained && !source.urgent && !source.failed && !source.is_unix) {
+        source.readable = false;
+        source.at_end = source.fin_arrived;
+      }
+      break;
+    case IoStatus::WouldBlock:
+      source.readable = false;
+      source.urgent = false;
+      break;
+    case IoStatus::Eof:
+      source.at_end = true;
+      break;
+    case IoStatus::NoMemory:
+      out_of_memory_ = true;
+      break;
+    case IoStatus::Error:
+      source.at_end = true;
+      mark_failed(source, moved.source.error);
+      break;
+  }
+  if (source.at_end && !client_.told_end && !upstream_.told_end)
+    client_ended_first_ = &source == &client_;
+}
+
+void TcpConnection::note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink) {
+  if (moved.read + moved.delivered > 0)
+    last_byte_ = context_.loop().now();
+  // A short write has filled the send queue: the edge will come.
+  if (source.from.has_pending())
+    sink.writable = false;
+  if (moved.sink.status == IoStatus::NoMemory)
+    out_of_memory_ = sink.writable = true;
+  if (moved.sink.status == IoStatus::Error)
+    mark_failed(sink, moved.sink.error);
+}
+
+void TcpConnection::mark_failed(Side& side, int error) {
+  side.failed = true;
+  side.error = error;
+  side.readable = true;  // what came before the failure is still to be read
+}
+
+void TcpConnection::send_fin(const Side& source, Side& sink) {
+  sink.told_end = true;
+  // When the other direction is over too, close() follows and sends the FIN itself.
+  if (!source.told_end && ::shutdown(sink.fd.get(), SHUT_WR) != 0)
+    mark_failed(sink, errno);
+}
+
+// ---------------------------------------------------------------------------- ending
+
+void TcpConnection::settle() {
+  if (client_.failed && upstream_.failed)
+    finish(client_.error == ETIMEDOUT ? Reason::ClientTimeout : Reason::ClientReset, true);
+  else if (client_.failed)
+    forward_failure(client_, upstream_);
+  else if (upstream_.failed)
+    forward_failure(upstream_, client_);
+  else if (client_.told_end && upstream_.told_end)
+    finish(client_ended_first_ ? Reason::ClientClosed : Reason::UpstreamClosed, false);
+  else if (is_half_closed())
+    shorten_timer();
+}
+
+bool TcpConnection::is_half_closed() const {
+  return client_.at_end || upstream_.at_end || client_.failed || upstream_.failed;
+}
+
+void TcpConnection::forward_failure(Side& failed, Side& other) {
+  if (next_step(flow(failed, other)) != FlowStep::Drained) {
+    shorten_timer();  // the other side has to read first
+    return;
+  }
+  set_state(State::Flushing);
+  unacknowledged_ = std::numeric_limits<int>::max();
+  poll_flush();
+}
+
+void TcpConnection::poll_flush() {
+  const Side& failed = client_.failed ? client_ : upstream_;
+  const Side& receiver = client_.failed ? upstream_ : client_;
+  // Nothing tells when the last byte is acknowledged: ask, ever more seldom. What a Unix socket
+  // was given is with its peer already.
+  const int waiting =
+      receiver.is_unix || receiver.failed ? 0 : unacknowledged_bytes(receiver.fd.get());
+  const TimePoint now = context_.loop().now();
+  if (waiting < unacknowledged_) {
+    unacknowledged_ = waiting;
+    last_byte_ = now;
+  }
+  if (waiting == 0 || now - last_byte_ >= runtime_.rule().half_close_timeout) {
+    const bool is_client = &failed == &client_;
+    const bool timed_out = failed.error == ETIMEDOUT;
+    const Reason reset = is_client ? Reason::ClientReset : Reason::UpstreamReset;
+    const Reason timeout = is_client ? Reason::ClientTimeout : Reason::UpstreamTimeout;
+    finish(timed_out ? timeout : reset, true);
+    return;
+  }
+  timer_.start(now + flush_interval_);
+  flush_interval_ = std::min(flush_interval_ * 2, kFlushPollLongest);
+}
+
+std::optional<Duration> TcpConnection::quiet_limit() const {
+  if (is_half_closed())
+    return runtime_.rule().half_close_timeout;
+  return runtime_.rule().idle_timeout;
+}
+
+/// From idle_timeout to half_close_timeout, once.
+void TcpConnection::shorten_timer() {
+  if (!half_close_timer_ && !out_of_memory_)
+    restart_timer();
+  half_close_timer_ = true;
+}
+
+/// The timer is not moved by every byte: when it fires it looks when the last one was.
+void TcpConnection::restart_timer() {
+  if (const auto limit = quiet_limit())
+    timer_.start(last_byte_ + *limit);
+}
+
+void TcpConnection::on_timer() noexcept {
+  if (state_ == State::Flushing) {
+    poll_flush();
+    return;
+  }
+  if (out_of_memory_) {
+    restart_timer();
+    run();
+    return;
+  }
+  const auto limit = quiet_limit();
+  if (limit && context_.loop().now() - last_byte_ >= *limit)
+    end(is_half_closed() ? Reason::HalfCloseTimeout : Reason::IdleTimeout);
+  else
+    restart_timer();
+}
+
+void TcpConnection::end(Reason reason) {
+  if (state_ != State::Closed)
+    finish(reason, true);
+}
+
+void TcpConnection::finish(Reason reason, bool reset) {
+  set_state(State::Closed);
+  for (Side* side : {&client_, &upstream_}) {
+    if (reset && side->fd)
+      reset_on_close(side->fd.get());
+    side->watcher.stop_and_close(side->fd);
+  }
+  timer_.stop();
+  run_again_.cancel();
+  if (connector_)
+    connector_->cancel();
+  RuleRuntime::Counters& counters = runtime_.counters();
+  counters.bytes_received += client_.received;
+  counters.bytes_sent += upstream_.received;
+  counters.connections_failed += is_failure(reason) ? 1 : 0;
+  write_record(reason);
+  runtime_.connection_ended();
+  context_.loop().destroy_later(context_.connections().take(*this));
+}
+
+void TcpConnection::write_record(Reason reason) const {
+  const bool failed = is_failure(reason);
+  const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
+  if (!context_.log().takes(level) || (!failed && !runtime_.config().log.connections))
+    return;
+  const std::string client = client_address_.to_string();
+  context_.log().write(
+      {.level = level,
+       .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
+       .rule = runtime_.rule().name,
+       .netns = listener_->netns,
+       .protocol = to_string(Protocol::Tcp),
+       .client = client,
+       .listener = listener_->address,
+       .upstream = upstream_name_,
+       .received = client_.received,
+       .sent = upstream_.received,
+       .duration =
+           std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
+       .reason = to_string(reason)});
+}
+
+}  // namespace nsrelay

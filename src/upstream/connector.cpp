@@ -1,0 +1,292 @@
+#include "nsrelay/upstream/connector.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/upstream/target.hpp"
+
+namespace nsrelay {
+namespace {
+
+/// A Unix listener whose backlog is full says EAGAIN and gives no event when it is not any more.
+constexpr auto kUnixRetryInterval = std::chrono::milliseconds(5);
+
+Reason classify(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+    case ENOENT:  // a Unix path at which nobody listens
+      return Reason::ConnectRefused;
+    case ETIMEDOUT:
+      return Reason::ConnectTimeout;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EACCES:
+      return Reason::ConnectUnreachable;
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+      return Reason::NoSourcePort;
+    case EMFILE:
+    case ENFILE:
+      return Reason::OutOfDescriptors;
+    case ENOBUFS:
+    case ENOMEM:
+      return Reason::OutOfMemory;
+    default:
+      return Reason::ConnectFailed;
+  }
+}
+
+/// An established connection that was reset before its first event was seen; what the upstream had
+/// sent before is still to be read.
+bool was_established(int error) {
+  return error == ECONNRESET || error == EPIPE;
+}
+
+}  // namespace
+
+Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
+                     std::uint16_t port_offset, Events events)
+    : loop_(loop),
+      reserve_(reserve),
+      pool_(pool),
+      port_offset_(port_offset),
+      events_(events),
+      watcher_(loop),
+      timer_(loop.timers(), Delegate<void()>::to<&Connector::on_timer>(this)),
+      exhausted_(loop, Delegate<void()>::to<&Connector::on_exhausted>(this)),
+      waiter_(Delegate<void()>::to<&Connector::on_resolved>(this)) {}
+
+void Connector::start() {
+  turn_ = pool_.take_turn();
+  if (next_target())
+    advance();
+}
+
+void Connector::cancel() {
+  watcher_.stop_and_close(socket_);
+  timer_.stop();
+  exhausted_.cancel();
+  waiter_.cancel();
+}
+
+const TargetSpec& Connector::current() const {
+  return pool_.targets()[turn_ % pool_.targets().size()];
+}
+
+std::string Connector::target() const {
+  const bool is_known = address_.is_unix() || current().kind == TargetSpec::Kind::HostName;
+  return is_known && !resolving_ && address_.family() != AF_UNSPEC
+             ? address_.to_string()
+             : describe(current(), port_offset_);
+}
+
+void Connector::advance() {
+  while (next_address())
+    if (attempt() == Step::InProgress)
+      return;
+  if (!resolving_)
+    exhausted_.schedule();
+}
+
+/// Goes to the next address of this or of a later target. False: none left, or still resolving.
+bool Connector::next_address() {
+  while (addresses_.empty()) {
+    if (++targets_tried_ == pool_.targets().size())
+      return false;
+    ++turn_;
+    if (!next_target())
+      return false;
+  }
+  address_ = addresses_.back();
+  addresses_.pop_back();
+  deadline_ = loop_.now() + pool_.connect_timeout();
+  return true;
+}
+
+/// Loads the addresses of the current target. False: they are being resolved.
+bool Connector::next_target() {
+  const TargetSpec& target = current();
+  address_ = SocketAddress();
+  if (target.kind == TargetSpec::Kind::UnixPath) {
+    auto address = SocketAddress::unix_path(target.path);
+    if (address)
+      addresses_ = {*address};
+    else
+      fail(Reason::ConnectFailed, address.error().message());
+  } else if (target.kind == TargetSpec::Kind::Address) {
+    load_addresses({target.addresses.front().address});
+  } else if (const auto* known = pool_.resolver().known(target.host)) {
+    load_addresses(*known);
+    if (known->empty())
+      fail(Reason::NameNotFound, "no address for " + target.host);
+  } else {
+    resolving_ = true;
+    timer_.start(loop_.now() + pool_.connect_timeout());
+    pool_.resolver().ask(target.host, waiter_);
+    return false;
+  }
+  return true;
+}
+
+void Connector::load_addresses(const std::vector<IpAddress>& addresses) {
+  const std::uint16_t port = port_of(current(), port_offset_);
+  for (auto address = addresses.rbegin(); address != addresses.rend(); ++address)
+    addresses_.emplace_back(IpEndpoint{*address, port});
+}
+
+void Connector::on_resolved() noexcept {
+  resolving_ = false;
+  timer_.stop();
+  const auto& addresses = pool_.resolver().addresses_of(current().host);
+  load_addresses(addresses);
+  if (addresses.empty())
+    fail(Reason::NameNotFound, "no address for " + current().host);
+  advance();
+}
+
+Connector::Step Connector::attempt() {
+  if (!pool_.netns().netns)
+    return fail(Reason::UpstreamNetnsAbsent, pool_.netns().why_absent);
+  const Netns& netns = *pool_.netns().netns;
+  const std::string& zone = current().kind == TargetSpec::Kind::Address
+                                ? current().addresses.front().zone
+                                : std::string();
+  if (!zone.empty()) {
+    auto index = interface_index_in(netns, zone);
+    if (!index)
+      return fail(index.error());
+    address_ = SocketAddress(address_.endpoint(), *index);
+  }
+  if (address_.is_unix() || pool_.sources().empty())
+    return connect_once(netns, std::nullopt);
+  return attempt_from_sources(netns);
+}
+
+Connector::Step Connector::attempt_from_sources(const Netns& netns) {
+  const bool v6 = address_.family() == AF_INET6;
+  const std::size_t count = pool_.sources().size(v6);
+  if (count == 0)
+    return fail(Reason::ConnectFailed, "no source address of the target's family");
+  for (std::size_t i = 0; i < count; ++i) {
+    if (connect_once(netns, pool_.sources().next(v6)) == Step::InProgress)
+      return Step::InProgress;
+    if (last_failure_.reason != Reason::NoSourcePort)
+      break;
+  }
+  return Step::Failed;
+}
+
+Connector::Step Connector::connect_once(const Netns& netns,
+                                        const std::optional<IpAddress>& source) {
+  auto made = make_socket(netns, source);
+  if (!made)
+    return fail(made.error());
+  socket_ = *std::move(made);
+  const int status = ::connect(socket_.get(), address_.data(), address_.size());
+  if (status != 0 && errno == EAGAIN && address_.is_unix())
+    return wait_until_retry();
+  if (status != 0 && errno != EINPROGRESS) {
+    const Error error = Error::from_errno("connect");
+    socket_.close();
+    return fail(error);
+  }
+  auto watching =
+      watcher_.start(socket_.get(), kRelayEvents, IoCallback::to<&Connector::on_event>(this));
+  if (!watching) {
+    socket_.close();
+    return fail(watching.error());
+  }
+  timer_.start(deadline_);
+  return Step::InProgress;
+}
+
+Result<UniqueFd> Connector::make_socket(const Netns& netns,
+                                        const std::optional<IpAddress>& source) {
+  auto made = make_socket_in(netns, address_.family(), SOCK_STREAM, 0);
+  if (!made && classify(made.error().number()) == Reason::OutOfDescriptors && reserve_.spend())
+    made = make_socket_in(netns, address_.family(), SOCK_STREAM, 0);
+  if (!made || address_.is_unix())
+    return made;
+  const int fd = made->get();
+  if (auto set = apply_tcp_options(fd, pool_.tcp_options()); !set)
+    return std::move(set).error();
+  if (!pool_.bind_device().empty())
+    if (auto bound = bind_to_device(fd, pool_.bind_device()); !bound)
+      return std::move(bound).error();
+  if (source) {
+    // The port is chosen by connect(), when the whole connection is known: ip(7).
+    if (auto set =
+            set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT");
+        !set)
+      return std::move(set).error();
+    const SocketAddress from(IpEndpoint{*source, 0});
+    if (::bind(fd, from.data(), from.size()) != 0)
+      return Error::from_errno("bind " + source->to_string());
+  }
+  return made;
+}
+
+Connector::Step Connector::wait_until_retry() {
+  socket_.close();
+  if (loop_.now() >= deadline_)
+    return fail(Reason::ConnectTimeout, "connect: the backlog stayed full for connect_timeout");
+  timer_.start(std::min(deadline_, loop_.now() + kUnixRetryInterval));
+  return Step::InProgress;
+}
+
+Connector::Step Connector::fail(Reason reason, std::string text) {
+  last_failure_ = {target(), reason, std::move(text)};
+  events_.attempt_failed(last_failure_);
+  return Step::Failed;
+}
+
+Connector::Step Connector::fail(const Error& error) {
+  return fail(classify(error.number()), error.message());
+}
+
+void Connector::on_event(std::uint32_t events) noexcept {
+  const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
+  const int error = broken ? take_socket_error(socket_.get()) : 0;
+  if (broken && !was_established(error)) {
+    watcher_.stop_and_close(socket_);
+    timer_.stop();
+    fail(Error::from_errno("connect", error));
+    advance();
+    return;
+  }
+  if ((events & (EPOLLIN | EPOLLOUT | EPOLLRDHUP)) == 0)
+    return;
+  seen_events_ = events;
+  connected_ = true;
+  timer_.stop();
+  events_.finished();
+}
+
+void Connector::on_timer() noexcept {
+  if (resolving_) {
+    waiter_.cancel();
+    fail(Reason::ConnectTimeout, "the name " + current().host + " was not resolved in time");
+    resolving_ = false;
+  } else if (!socket_) {  // a Unix listener whose backlog was full
+    if (attempt() == Step::InProgress)
+      return;
+  } else {
+    watcher_.stop_and_close(socket_);
+    fail(Reason::ConnectTimeout, "connect: no answer within connect_timeout");
+  }
+  advance();
+}
+
+void Connector::on_exhausted() noexcept {
+  events_.finished();
+}
+
+}  // namespace nsrelay
