@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "check_command.hpp"
 #include "commands.hpp"
 #include "exit_status.hpp"
 

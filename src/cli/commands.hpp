@@ -1,6 +1,5 @@
 #pragma once
 
-#include <iosfwd>
 #include <optional>
 #include <string>
 
@@ -20,8 +19,5 @@ struct RunOptions {
 int run_daemon(const RunOptions& options);
 int run_demo();
 int run_doctor();
-
-/// Validates `file`: `FILE: ok: N rules` to `out`, or one line per fault to `err`.
-int check_configuration(const std::string& file, std::ostream& out, std::ostream& err);
 
 }  // namespace nsrelay

@@ -90,10 +90,13 @@ struct TargetSpec {
 enum class Balance : std::uint8_t { RoundRobin, LeastConnections, SourceHash };
 enum class ProxyProtocol : std::uint8_t { None, V1, V2 };
 
+enum class HealthCheckType : std::uint8_t { Connect };
+
 /// `upstream.health`: how targets are probed. No interval: not at all.
 struct HealthCheck {
   std::optional<Duration> interval;
   Duration timeout{1000};
+  HealthCheckType type = HealthCheckType::Connect;
 
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };

@@ -1,0 +1,76 @@
+#include "unsupported.hpp"
+
+#include "netns_selector.hpp"
+
+namespace nsrelay {
+namespace {
+
+/// What a build lacks: values of an option. Delete the line of what becomes supported.
+struct Lack {
+  OptionScope scope;
+  std::string_view key;
+  bool (*concerns)(std::string_view text);
+  /// How the value is called, before the value itself.
+  std::string_view name;
+};
+
+template <NetnsSelector::Kind kind>
+bool is_netns(std::string_view text) {
+  const auto selector = parse_netns(text);
+  return selector && selector->kind == kind;
+}
+
+bool is_anything(std::string_view /*text*/) {
+  return true;
+}
+
+using Scope = OptionScope;
+using NetnsKind = NetnsSelector::Kind;
+using Text = std::string_view;
+
+// clang-format off
+constexpr Lack kLacking[] = {
+    {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
+    {Scope::Control, "socket", [](Text text) { return !text.empty(); }, "control.socket"},
+    {Scope::Metrics, "listen", is_anything, "metrics.listen"},
+    {Scope::Rule, "protocol", [](Text text) { return text == "udp"; }, "protocol"},
+    {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
+    {Scope::Rule, "netns", is_netns<NetnsKind::NamePattern>, "netns pattern"},
+    {Scope::Rule, "netns", is_netns<NetnsKind::PathPattern>, "netns pattern"},
+    {Scope::Rule, "accept_proxy", [](Text text) { return text == "true"; }, "accept_proxy"},
+    {Scope::Rule, "on_netns_delete", [](Text text) { return text != "close"; }, "on_netns_delete"},
+    {Scope::Upstream, "balance", [](Text text) { return text != "round_robin"; }, "balance"},
+    {Scope::Upstream, "proxy_protocol", [](Text text) { return text != "none"; }, "proxy_protocol"},
+    {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},
+    {Scope::PerSource, "connections", is_anything, "per_source.connections"},
+    {Scope::PerSource, "rate", is_anything, "per_source.rate"},
+    {Scope::Target, "weight", [](Text text) { return text != "1"; }, "weight"},
+    {Scope::Target, "backup", [](Text text) { return text == "true"; }, "backup"},
+};
+// clang-format on
+
+/// A word as it is, anything else in quotes.
+std::string show(std::string_view text) {
+  const bool is_word = !text.empty() && text.find_first_not_of(
+                                            "abcdefghijklmnopqrstuvwxyz"
+                                            "0123456789_") == Text::npos;
+  return is_word ? std::string(text) : in_quotes(text);
+}
+
+void check_text(const Option& option, const YamlNode& text, FaultList& faults) {
+  for (const Lack& lack : kLacking)
+    if (lack.scope == option.scope && lack.key == option.key && lack.concerns(text.text))
+      faults.add(text.position,
+                 std::string(lack.name) + " " + show(text.text) + ": not supported by this build");
+}
+
+}  // namespace
+
+void check_support(const Option& option, const YamlNode& value, FaultList& faults) {
+  if (value.kind == YamlNode::Kind::Scalar)
+    check_text(option, value, faults);
+  for (const YamlNode* item : value.items)
+    check_support(option, *item, faults);
+}
+
+}  // namespace nsrelay

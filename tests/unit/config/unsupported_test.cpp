@@ -1,0 +1,74 @@
+#include "unsupported.hpp"
+
+#include "config_test_support.hpp"
+
+namespace nsrelay {
+namespace {
+
+struct Case {
+  std::string text;
+  std::string what;
+};
+
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.what;
+}
+
+/// When an issue delivers one of these, its row goes, together with its line in unsupported.cpp.
+class Unsupported : public testing::TestWithParam<Case> {};
+
+TEST_P(Unsupported, IsAnErrorAtItsValueInThisBuildOnly) {
+  EXPECT_THAT(faults_of(GetParam().text, Support::ThisBuild),
+              testing::ElementsAre(GetParam().what + ": not supported by this build"));
+  EXPECT_THAT(faults_of(GetParam().text, Support::Everything), testing::IsEmpty());
+}
+
+std::string target_with(std::string_view option) {
+  std::string text = "rules:\n- name: a\n  listen: '*:80'\n  upstream:\n  - address: h:1\n    ";
+  return text.append(option).append("\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, Unsupported,
+    testing::Values(
+        Case{"log: {target: journal}\n" + rule_with(""), "1:15: log.target journal"},
+        Case{"control: {socket: /run/x}\n" + rule_with(""), "1:19: control.socket '/run/x'"},
+        Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
+        Case{rule_with("protocol: udp"), "5:13: protocol udp"},
+        Case{rule_with("protocol: sctp"), "5:13: protocol sctp"},
+        Case{"defaults: {protocol: udp}\n" + rule_with(""), "1:22: protocol udp"},
+        Case{rule_with("netns: [a, 'tenant-*']"), "5:14: netns pattern 'tenant-*'"},
+        Case{rule_with("netns: '/run/x/*'"), "5:10: netns pattern '/run/x/*'"},
+        Case{rule_with("accept_proxy: true"), "5:17: accept_proxy true"},
+        Case{rule_with("on_netns_delete: drain"), "5:20: on_netns_delete drain"},
+        Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
+        Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
+        Case{upstream_with("balance: source_hash"), "6:14: balance source_hash"},
+        Case{upstream_with("proxy_protocol: v2"), "6:21: proxy_protocol v2"},
+        Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"},
+        Case{target_with("weight: 2"), "6:13: weight 2"},
+        Case{target_with("backup: true"), "6:13: backup true"}));
+
+TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcp) {
+  const std::string text =
+      "log: {target: stderr}\ncontrol: {socket: ''}\n" +
+      upstream_with(
+          "balance: round_robin\n    proxy_protocol: none\n    health: {interval: off}\n"
+          "    netns: same\n    source: 10.0.0.0/24\n  on_netns_delete: close\n"
+          "  accept_proxy: false\n  per_source: none\n  protocol: tcp\n"
+          "  netns: [default, a, /x/y, 'pid:7']\n  mptcp: true\n  congestion: bbr\n");
+  EXPECT_THAT(faults_of(text, Support::ThisBuild), testing::IsEmpty());
+  const std::string targets =
+      "rules:\n- {name: a, listen: '*:80', upstream: [10.0.0.1:80, 'app.{netns}:80', "
+      "'unix:/run/{netns}', {address: 'h:1', weight: 1, backup: false}]}\n";
+  EXPECT_THAT(faults_of(targets, Support::ThisBuild), testing::IsEmpty());
+}
+
+TEST(Unsupported, IsReportedBesidesOtherFaults) {
+  EXPECT_THAT(faults_of(rule_with("protocol: udp\n  idle_timeout: 5s"), Support::ThisBuild),
+              testing::ElementsAre("5:13: protocol udp: not supported by this build",
+                                   "6:3: idle_timeout: only for protocol tcp, sctp"));
+}
+
+}  // namespace
+}  // namespace nsrelay
