@@ -4,12 +4,12 @@ The tests run them against nsrelay; peers_fail.py runs them against other progra
 that they can fail and what they are for. A link gives `open()`, `connect()` and `server`.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
 from harness import linux
-from harness.peers import Peer, Server, exchange, pattern, same
+from harness.peers import Peer, Server, exchange, pattern, same, sending
+from harness.waiting import let_pass
 
 MIB = 1024 * 1024
 
@@ -27,11 +27,12 @@ class Link(Protocol):
 
 
 def late_reply_after_client_fin(link: Link) -> None:
-    """The reply begins only after the upstream has seen the client's FIN."""
+    """The reply begins a second after the upstream has seen the client's FIN."""
     client, upstream = link.open()
     client.send(b"request")
     client.send_fin()
     assert upstream.recv_until_eof() == b"request"
+    let_pass(1.0)  # Some relays give the other direction half a second.
     upstream.send(b"a late reply")
     upstream.close()
     assert client.recv_until_eof() == b"a late reply"
@@ -145,14 +146,8 @@ def stopped_reader_stops_the_sender(link: Link) -> None:
 
 def exchange_one_way(sender: Peer, receiver: Peer, data: bytes) -> None:
     """`sender`, whose other direction has ended, sends all and closes; `receiver` gets all."""
-    def send() -> None:
-        sender.send(data)
-        sender.send_fin()
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    same(receiver.recv_until_eof(), data, "after the half-close")
-    thread.join()
+    with sending(sender, data, fin=True):
+        same(receiver.recv_until_eof(), data, "after the half-close")
     sender.close()
 
 

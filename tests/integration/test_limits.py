@@ -35,7 +35,7 @@ def test_any_byte_starts_the_idle_timeout_again(lab: Lab, writer: str) -> None:
 
 
 def test_stopped_reader_is_idle_too(lab: Lab) -> None:
-    link = lab.link(idle_timeout="400ms", half_close_timeout="400ms")
+    link = lab.link(idle_timeout="4s")
     client, _ = link.open()
     client.send_until_blocked(64 * 1024 * 1024)
     assert link.log.wait_for(event="connection_closed")["reason"] == "idle_timeout"

@@ -7,7 +7,7 @@ import pytest
 
 import scenarios
 from harness.lab import Lab, Link
-from harness.peers import echo, exchange, pattern, ping, same, say
+from harness.peers import echo, exchange, pattern, ping, same, say, sending
 
 MIB = scenarios.MIB
 
@@ -34,10 +34,8 @@ def test_fifty_connections_in_parallel(lab: Lab) -> None:
         try:
             client = link.connect()
             data = pattern(256 * 1024 + number)[number:]
-            sender = threading.Thread(target=lambda: (client.send(data), client.send_fin()))
-            sender.start()
-            same(client.recv_until_eof(), data, f"connection {number}")
-            sender.join()
+            with sending(client, data, fin=True):
+                same(client.recv_until_eof(), data, f"connection {number}")
         except (OSError, AssertionError) as error:
             failed.append(error)
 
@@ -75,10 +73,8 @@ def test_small_messages_and_bulk_in_turn(lab: Lab) -> None:
     for _ in range(3):
         for number in range(50):
             ping(client, f"small {number}".encode())
-        sender = threading.Thread(target=client.send, args=(data,))
-        sender.start()
-        same(client.recv_exact(len(data)), data, "bulk between small messages")
-        sender.join()
+        with sending(client, data):
+            same(client.recv_exact(len(data)), data, "bulk between small messages")
     ping(client)
 
 
@@ -86,10 +82,8 @@ def test_pauses_inside_bulk_do_not_hold_bytes_back(link: Link) -> None:
     client, upstream = link.open()
     for size in (1, 70_000, 1, 1_000_000, 3, 65536, 4096, 2_000_000, 1):
         data = pattern(size)
-        sender = threading.Thread(target=client.send, args=(data,))
-        sender.start()
-        same(upstream.recv_exact(size), data, f"{size} bytes")
-        sender.join()
+        with sending(client, data):
+            same(upstream.recv_exact(size), data, f"{size} bytes")
 
 
 def test_server_that_speaks_first(lab: Lab) -> None:
@@ -116,16 +110,25 @@ def test_urgent_byte_arrives_in_its_place(link: Link, sender_name: str, bulk: in
     reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
     data = pattern(bulk)
 
-    def send() -> None:
-        sender.send(data)
-        sender.sock.send(b"!", socket.MSG_OOB)
-        sender.send(data)
-        sender.send_fin()
+    with sending(sender, data):
+        head = reader.recv_exact(bulk)
+    sender.sock.send(b"!", socket.MSG_OOB)
+    with sending(sender, data, fin=True):
+        same(head + reader.recv_until_eof(), data + b"!" + data, "around the urgent byte")
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    same(reader.recv_until_eof(), data + b"!" + data, "around the urgent byte")
-    thread.join()
+
+@pytest.mark.parametrize("bulk", [10, 50_000])
+def test_urgent_byte_in_the_midst_of_unread_data_arrives_in_its_place(
+    link: Link, bulk: int
+) -> None:
+    client, upstream = link.open()
+    upstream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    data = pattern(bulk)
+    client.send(data)
+    client.sock.send(b"!", socket.MSG_OOB)
+    client.send(data)
+    client.send_fin()
+    same(upstream.recv_until_eof(), data + b"!" + data, "around the urgent byte")
 
 
 def test_bytes_never_reach_another_connection(link: Link) -> None:

@@ -19,7 +19,8 @@ def link(lab: Lab) -> Link:
     return lab.link(half_close_timeout=TIMEOUT)
 
 
-def test_late_reply_after_the_clients_fin_arrives(link: Link) -> None:
+def test_late_reply_after_the_clients_fin_arrives(lab: Lab) -> None:
+    link = lab.link()
     scenarios.late_reply_after_client_fin(link)
     record = link.log.wait_for(event="connection_closed")
     assert record["reason"] == "client_closed"

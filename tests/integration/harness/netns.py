@@ -129,11 +129,12 @@ class Netns:
 
     def drop(self, match: str) -> None:
         """Drops every incoming packet that matches the nftables expression `match`."""
-        rules = (
-            "table inet drops { chain input { type filter hook input priority 0; "
-            f"{match} drop; }} }}"
+        self.run(
+            "nft",
+            "add table inet drops; "
+            "add chain inet drops input { type filter hook input priority 0 ; }; "
+            f"add rule inet drops input {match} drop",
         )
-        self.run("nft", rules)
 
     def undrop(self) -> None:
         """Takes back every drop()."""

@@ -10,7 +10,6 @@ import select
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 from . import linux
@@ -286,44 +285,23 @@ def is_refused(netns: Netns, address: Address) -> bool:
     return False
 
 
-def exchange(
-    client: Peer, upstream: Peer, to_upstream: bytes, to_client: bytes
-) -> None:
+def exchange(client: Peer, upstream: Peer, to_upstream: bytes, to_client: bytes) -> None:
     """Both ends send at once and FIN; asserts that each got exactly what the other sent."""
-    got: dict[str, bytes] = {}
-    errors: list[BaseException] = []
+    got: list[bytes | OSError] = []
 
-    def guarded(work: Callable[[], None]) -> threading.Thread:
-        def run() -> None:
-            try:
-                work()
-            except (OSError, AssertionError) as error:
-                errors.append(error)
+    def receive() -> None:
+        try:
+            got.append(upstream.recv_until_eof())
+        except OSError as error:
+            got.append(error)
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        return thread
-
-    def sender(peer: Peer, data: bytes) -> None:
-        peer.send(data)
-        peer.send_fin()
-
-    def receiver(name: str, peer: Peer) -> None:
-        got[name] = peer.recv_until_eof()
-
-    work = [
-        guarded(lambda: sender(client, to_upstream)),
-        guarded(lambda: sender(upstream, to_client)),
-        guarded(lambda: receiver("upstream", upstream)),
-        guarded(lambda: receiver("client", client)),
-    ]
-    end = time.monotonic() + 6 * DEADLINE
-    for thread in work:
-        thread.join(max(0.0, end - time.monotonic()))
-        assert not thread.is_alive(), "the exchange came to a stop"
-    assert not errors, errors
-    same(got["upstream"], to_upstream, "client to upstream")
-    same(got["client"], to_client, "upstream to client")
+    receiver = threading.Thread(target=receive, daemon=True)
+    receiver.start()
+    with sending(client, to_upstream, fin=True), sending(upstream, to_client, fin=True):
+        same(client.recv_until_eof(), to_client, "upstream to client")
+        receiver.join()
+    assert isinstance(got[0], bytes), got[0]
+    same(got[0], to_upstream, "client to upstream")
 
 
 def same(got: bytes, wanted: bytes, what: str) -> None:
@@ -360,10 +338,20 @@ def format_address(address: tuple[str, int] | tuple[str, int, int, int]) -> str:
 
 
 @contextlib.contextmanager
-def closing(*peers: Peer) -> Iterator[None]:
-    """Closes the peers at the end of the context."""
-    try:
-        yield
-    finally:
-        for peer in peers:
-            peer.close()
+def sending(peer: Peer, data: bytes, fin: bool = False) -> Iterator[None]:
+    """`peer` sends `data`, and FIN where asked, in a thread while the context lasts."""
+    errors: list[OSError] = []
+
+    def work() -> None:
+        try:
+            peer.send(data)
+            if fin:
+                peer.send_fin()
+        except OSError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+    assert not errors, errors
