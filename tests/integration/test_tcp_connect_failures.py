@@ -29,8 +29,7 @@ def test_refused_upstream_resets_a_client_that_has_sent_its_fin(lab: Lab) -> Non
     link = lab.link()
     link.server.stop_listening()
     client = link.connect()
-    client.send(b"request")
-    client.send_fin()
+    client.send_unless_reset(b"request", fin=True)
     client.expect_reset()
 
 

@@ -83,20 +83,35 @@ def test_reset_in_one_direction_ends_a_bulk_transfer_in_the_other(link: Link) ->
         upstream.send(pattern(64 * scenarios.MIB))
 
 
-def test_reset_of_the_client_ends_a_connect_in_progress(lab: Lab) -> None:
+@pytest.fixture
+def connecting(lab: Lab) -> Link:
+    """A relay whose upstream does not answer the handshake for now: see Netns.undrop()."""
     link = lab.link(upstream={"targets": ["127.0.0.1:9000"], "connect_timeout": "60s"})
     link.upstream_netns.drop("tcp dport 9000")
-    client = link.connect()
-    client.send(b"early")
+    return link
 
-    def connecting() -> str:
-        return link.upstream_netns.run("ss", "-Htn", "state", "syn-sent")
 
-    wait_until(connecting, "a connect in progress")
+def _handshakes(link: Link) -> str:
+    return link.upstream_netns.run("ss", "-Htn", "state", "syn-sent")
+
+
+def test_reset_of_the_client_ends_a_connect_in_progress(connecting: Link) -> None:
+    client = connecting.connect()
+    wait_until(lambda: _handshakes(connecting), "a connect in progress")
     client.reset()
-    wait_until(lambda: not connecting(), "the connect is given up")
-    record = link.log.wait_for(rule="web", reason="client_reset")
+    wait_until(lambda: not _handshakes(connecting), "the connect is given up")
+    record = connecting.log.wait_for(rule="web", reason="client_reset")
     assert record["event"] in ("connection_closed", "connection_failed")
+
+
+def test_reset_during_the_connect_comes_after_the_data(connecting: Link) -> None:
+    client = connecting.connect()
+    client.send(b"early")
+    client.wait_acknowledged()
+    wait_until(lambda: _handshakes(connecting), "a connect in progress")
+    client.reset()
+    connecting.upstream_netns.undrop()
+    assert connecting.server.accept().recv_until_reset() == b"early"
 
 
 def test_reset_of_one_connection_leaves_the_others_alone(link: Link) -> None:
