@@ -118,7 +118,7 @@ def test_file_that_is_absent(tmp_path: Path, command: str) -> None:
 
 def test_check_opens_no_socket_and_needs_no_namespace(lab: Lab, tmp_path: Path) -> None:
     file = _write(
-        tmp_path, json.dumps({"rules": [{**RULE, "netns": ["absent", "pid:1", "tenant-*"]}]})
+        tmp_path, json.dumps({"rules": [{**RULE, "netns": ["absent", "pid:1", "/absent/ns"]}]})
     )
     trace = tmp_path / "trace"
     done = subprocess.run(

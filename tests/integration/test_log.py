@@ -168,10 +168,9 @@ def test_level_option_wins_over_the_file(lab: Lab) -> None:
     link.log.wait_for(event="connection_closed")
 
 
-def test_target_option_wins_over_the_file(lab: Lab) -> None:
-    link = lab.link(
-        daemon={"log": {"target": "journal"}, "arguments": ["--log-target", "stderr"]}
-    )
+@pytest.mark.parametrize("target", ["stderr", "auto"])
+def test_target_can_be_given_as_an_option(lab: Lab, target: str) -> None:
+    link = lab.link(daemon={"log": {}, "arguments": ["--log-target", target]})
     _end_by(link, "client_closed")
     link.log.wait_for(event="connection_closed")
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,19 +52,22 @@ def test_each_form_of_netns_listens_there(lab: Lab, form: str) -> None:
     assert daemon.log.wait_for(event="connection_closed")["netns"] == name
 
 
-def test_namespace_bound_outside_of_run_netns(lab: Lab) -> None:
+@pytest.fixture
+def second_name(tmp_path: Path) -> Iterator[Path]:
+    """A file outside of /run/netns that a test may mount a namespace on."""
+    file = tmp_path / "second"
+    file.touch()
+    yield file
+    subprocess.run(["umount", file], capture_output=True, check=False)
+
+
+def test_namespace_bound_outside_of_run_netns(lab: Lab, second_name: Path) -> None:
     a = lab.netns("a")
-    bound = lab.folder / "tenant"
-    bound.touch()
-    subprocess.run(["mount", "--bind", a.path, bound], check=True)
-    try:
-        lab.server(lab.host, script=echo)
-        daemon = lab.daemon(rule(netns=str(bound)))
-        assert daemon.log.records(event="listener_open")[0]["netns"] == "tenant"
-        ping(lab.connect(a))
-        daemon.stop()
-    finally:
-        subprocess.run(["umount", bound], check=True)
+    subprocess.run(["mount", "--bind", a.path, second_name], check=True)
+    lab.server(lab.host, script=echo)
+    daemon = lab.daemon(rule(netns=str(second_name)))
+    assert daemon.log.records(event="listener_open")[0]["netns"] == "second"
+    ping(lab.connect(a))
 
 
 def test_same_port_in_three_namespaces(lab: Lab) -> None:
@@ -162,14 +166,16 @@ def test_plain_file_in_place_of_a_namespace_is_pending(lab: Lab) -> None:
     assert daemon.log.wait_for(event="listener_pending")["reason"]
 
 
-def test_two_names_of_one_namespace_open_one_listener(lab: Lab) -> None:
+def test_two_names_of_one_namespace_open_one_listener(lab: Lab, second_name: Path) -> None:
     a = lab.netns("a")
+    subprocess.run(["mount", "--bind", a.path, second_name], check=True)
     lab.server(lab.host, script=echo)
     daemon = lab.daemon(
-        rule(netns=[a.name, str(a.path)]), rule("last", listen="0.0.0.0:8002"), listeners=2
+        rule(netns=[a.name, str(second_name)]),
+        rule("last", netns=a.name, listen="0.0.0.0:8002"),
+        listeners=2,
     )
     ping(lab.connect(a))
-    daemon.log.wait_for(event="listener_open", rule="last")
     opened = daemon.log.records(event="listener_open", rule="web")
     assert [record["netns"] for record in opened] == [a.name]
     with daemon.listening_sockets() as sockets:

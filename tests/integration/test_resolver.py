@@ -41,7 +41,9 @@ def test_name_comes_from_the_name_server(lab: Lab) -> None:
     lab.server(lab.host, ("127.0.0.7", 9000), tell("seven"))
     a = lab.netns("a")
     daemon = lab.daemon(rule(netns=a.name, upstream="app.example:9000"))
-    assert lab.connect(a).recv_until_eof() == b"seven"
+    client = lab.connect(a)
+    assert client.recv_until_eof() == b"seven"
+    client.close()
     assert daemon.log.wait_for(event="connection_closed")["upstream"] == "127.0.0.7:9000"
 
 
