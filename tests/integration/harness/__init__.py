@@ -1,0 +1,1 @@
+"""What the integration tests stand on: namespaces, the daemon, its log, and peers on both sides."""

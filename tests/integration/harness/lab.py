@@ -1,0 +1,138 @@
+"""What one test builds: namespaces, servers, clients, programs, daemons. Removes all of it."""
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import process
+from .daemon import Daemon, Rule, count_listeners, rule
+from .netns import Netns
+from .peers import Address, Peer, Script, Server, connect
+from .waiting import wait_until
+
+
+class Lab:
+    """Everything that is made through it is gone after close(), in the right order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons: list[Daemon] = []
+        self._cleanups = contextlib.ExitStack()
+        self._peers = contextlib.ExitStack()
+        self._namespaces: list[Netns] = []
+        self._host: Netns | None = None
+
+    @property
+    def host(self) -> Netns:
+        """The namespace that the daemon starts in: its `default`."""
+        if self._host is None:
+            self._host = self.netns("host")
+        return self._host
+
+    def netns(self, label: str) -> Netns:
+        """A new namespace."""
+        return self.netns_list([label])[0]
+
+    def netns_list(self, labels: Sequence[str]) -> list[Netns]:
+        """New namespaces, one for each label."""
+        made = Netns.add_many(labels)
+        self._namespaces += made
+        return made
+
+    def daemon(self, *rules: Rule, listeners: int | None = None, **options: Any) -> Daemon:
+        """A daemon with these rules that is ready; options are those of Daemon.
+
+        `listeners`: how many are to open; by default as many as the rules have namespaces,
+        addresses and ports.
+        """
+        folder = self.folder / f"daemon{len(self.daemons)}"
+        folder.mkdir()
+        made = Daemon(options.pop("netns", self.host), folder, rules, **options)
+        self.daemons.append(made)
+        self._cleanups.callback(made.stop)
+        made.wait_ready(count_listeners(rules) if listeners is None else listeners)
+        return made
+
+    def server(
+        self, netns: Netns, address: Address = ("127.0.0.1", 9000), script: Script | None = None,
+        **options: Any,
+    ) -> Server:
+        """A listening peer."""
+        made = Server(netns, address, script, **options)
+        self._peers.callback(made.close)
+        return made
+
+    def connect(self, netns: Netns, address: Address = ("127.0.0.1", 8000), **options: Any) -> Peer:
+        """A connected client."""
+        peer = connect(netns, address, **options)
+        self._peers.callback(peer.close)
+        return peer
+
+    def program(
+        self, netns: Netns, *command: str, ready: Callable[[], object], **options: Any
+    ) -> "subprocess.Popen[bytes]":
+        """A program that runs inside `netns` until the end of the test, once `ready()` holds."""
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
+        made = process.start(netns.command(*command), **options)
+        self._peers.callback(_end, made)
+
+        def is_ready() -> object:
+            assert made.poll() is None, f"{command[0]} ended with {made.returncode}"
+            return ready()
+
+        wait_until(is_ready, f"{command[0]} is ready")
+        return made
+
+    def link(self, *, script: Script | None = None, server: dict[str, Any] | None = None,
+             daemon: dict[str, Any] | None = None, **keys: Any) -> "Link":
+        """A client namespace, one rule `web` with `keys`, and an upstream beside the daemon."""
+        client_netns = self.netns("a")
+        upstream = self.server(self.host, script=script, **(server or {}))
+        running = self.daemon(rule(netns=client_netns.name, **keys), **(daemon or {}))
+        return Link(self, client_netns, self.host, upstream, running)
+
+    def close(self) -> None:
+        """Ends peers first, then daemons (each asserts its clean end), then namespaces."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(Netns.delete_many, self._namespaces)
+            stack.callback(self._cleanups.close)
+            stack.callback(self._peers.close)
+
+    def logs(self) -> list[str]:
+        """The log of each daemon."""
+        return [daemon.log.text() for daemon in self.daemons]
+
+
+class Link:
+    """One relay between a client's namespace and an upstream: what most tests need."""
+
+    def __init__(
+        self, lab: Lab, client_netns: Netns, upstream_netns: Netns, server: Server, daemon: Daemon
+    ) -> None:
+        self.lab = lab
+        self.client_netns = client_netns
+        self.upstream_netns = upstream_netns
+        self.server = server
+        self.daemon = daemon
+        self.log = daemon.log
+
+    def connect(self, **options: Any) -> Peer:
+        """A client at the relay's listener."""
+        return self.lab.connect(self.client_netns, ("127.0.0.1", 8000), **options)
+
+    def open(self, **options: Any) -> tuple[Peer, Peer]:
+        """Both ends of a new connection: the client and, accepted, the upstream."""
+        client = self.connect(**options)
+        return client, self.server.accept()
+
+
+def _end(program: "subprocess.Popen[bytes]") -> None:
+    if program.poll() is None:
+        program.terminate()
+    try:
+        program.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()

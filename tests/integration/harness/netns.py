@@ -1,0 +1,172 @@
+"""Network namespaces that belong to one run of the tests.
+
+Their names carry the run's process id (`nsr<pid>-<label>`), so that two runs at once never meet,
+and a later run can sweep up what a killed one left behind.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from . import linux
+
+RUN_NETNS = Path("/run/netns")
+ETC_NETNS = Path("/etc/netns")
+_PREFIX = f"nsr{os.getpid()}-"
+_OURS = re.compile(r"nsr(\d+)-")
+
+
+class Netns:
+    """A named namespace with `lo` up. Made by `Netns.add()`, removed by `delete()`."""
+
+    _all: dict[str, "Netns"] = {}
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.name = _PREFIX + label
+        self.path = RUN_NETNS / self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def add(cls, label: str) -> "Netns":
+        """Makes one namespace the way users do, by `ip netns add`, and sets `lo` up."""
+        return cls.add_many([label])[0]
+
+    @classmethod
+    def add_many(cls, labels: Sequence[str]) -> list["Netns"]:
+        """Makes a namespace for each label with one call of ip."""
+        made = [cls(label) for label in labels]
+        for netns in made:
+            cls._all[netns.name] = netns
+        _ip_batch([f"netns add {netns.name}" for netns in made])
+        for netns in made:
+            with netns.socket() as sock:
+                linux.interface_up(sock, "lo")
+        return made
+
+    def delete(self) -> None:
+        """Removes the name; the kernel removes the namespace when its last user is gone."""
+        Netns.delete_many([self])
+
+    @classmethod
+    def delete_many(cls, namespaces: Sequence["Netns"]) -> None:
+        """Removes those of `namespaces` that still have a name."""
+        names = [netns.name for netns in namespaces if netns.path.exists()]
+        if names:
+            _ip_batch([f"netns del {name}" for name in names])
+        for netns in namespaces:
+            cls._all.pop(netns.name, None)
+            shutil.rmtree(ETC_NETNS / netns.name, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            ETC_NETNS.rmdir()
+
+    @classmethod
+    def delete_all(cls) -> None:
+        """Removes every namespace that this run made."""
+        cls.delete_many(list(cls._all.values()))
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The calling thread is inside the namespace while the context lasts."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        there = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            linux.setns(there)
+            try:
+                yield
+            finally:
+                linux.setns(home)
+        finally:
+            os.close(there)
+            os.close(home)
+
+    def socket(
+        self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
+        """A socket that lives in this namespace, whatever thread uses it later."""
+        with self.entered():
+            return socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+
+    def command(self, *arguments: str) -> list[str]:
+        """`arguments` as a command line that runs inside, with /etc/netns/NAME in place."""
+        return ["ip", "netns", "exec", self.name, *arguments]
+
+    def run(self, *arguments: str, timeout: float = 30.0) -> str:
+        """Runs a command inside and returns its stdout; a failure of it is a failure of the test."""
+        done = subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == 0, f"{arguments} in {self}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    def sysctl(self, key: str, value: str) -> None:
+        """Sets a sysctl of the namespace, e.g. `net.ipv4.ip_local_port_range`."""
+        with self.entered():
+            Path("/proc/sys", *key.split(".")).write_text(value)
+
+    def add_address(self, address: str, device: str = "lo") -> None:
+        """Adds `ADDRESS/PREFIX` to a device; an IPv6 address is usable at once."""
+        nodad = ["nodad"] if ":" in address else []
+        self.run("ip", "address", "add", address, "dev", device, *nodad)
+
+    def connect_to(self, other: "Netns", address: str, other_address: str) -> None:
+        """A veth pair: `to-<other>` here with `address`, `to-<here>` there with `other_address`."""
+        here, there = f"to-{other.label}"[:15], f"to-{self.label}"[:15]
+        self.run(
+            *f"ip link add {here} type veth peer name {there} netns {other.name}".split()
+        )
+        self.add_address(address, here)
+        other.add_address(other_address, there)
+        self.run("ip", "link", "set", here, "up")
+        other.run("ip", "link", "set", there, "up")
+
+    def drop(self, match: str) -> None:
+        """Drops every incoming packet that matches the nftables expression `match`."""
+        self.run(
+            "nft",
+            "add table inet drops; "
+            "add chain inet drops input { type filter hook input priority 0 ; }; "
+            f"add rule inet drops input {match} drop",
+        )
+
+    def undrop(self) -> None:
+        """Takes back every drop()."""
+        self.run("nft", "delete table inet drops")
+
+    def listens(self, port: int) -> bool:
+        """Whether a TCP socket listens on `port`, without connecting to it."""
+        return bool(self.run("ss", "-Hltn", f"sport = :{port}").strip())
+
+    def write_etc(self, file: str, text: str) -> None:
+        """Puts `text` in the place of /etc/`file` for the processes started inside from now on."""
+        folder = ETC_NETNS / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(text)
+
+
+def sweep() -> None:
+    """Removes what a run left behind that was killed: names of a process that is no more."""
+    for folder in (RUN_NETNS, ETC_NETNS):
+        for path in folder.glob("nsr*-*") if folder.exists() else ():
+            ours = _OURS.match(path.name)
+            if not ours or Path("/proc", ours[1]).exists():
+                continue
+            if folder == RUN_NETNS:
+                subprocess.run(["ip", "netns", "del", path.name], capture_output=True, check=False)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _ip_batch(lines: Sequence[str]) -> None:
+    done = subprocess.run(
+        ["ip", "-batch", "-"], input="\n".join(lines) + "\n", capture_output=True, text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

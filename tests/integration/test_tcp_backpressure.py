@@ -1,0 +1,89 @@
+"""A stopped reader costs under 16 MiB of the daemon's memory and nothing else."""
+
+import pytest
+
+from harness import linux
+from harness.lab import Lab, Link
+from harness.peers import Peer, pattern, ping, same, say
+
+MIB = 1024 * 1024
+#: The readers' kernel buffers, so that nearly all that was sent is held by the daemon.
+SMALL = 65536
+
+
+@pytest.fixture
+def link(lab: Lab) -> Link:
+    """A relay whose readers have small kernel buffers."""
+    return lab.link(server={"receive_buffer": SMALL})
+
+
+def _open(link: Link) -> tuple[Peer, Peer]:
+    return link.open(receive_buffer=SMALL)
+
+
+@pytest.mark.parametrize("sender_name", ["client", "upstream"])
+def test_sender_is_stopped_within_16_mib(link: Link, sender_name: str) -> None:
+    client, upstream = _open(link)
+    sender, reader = (client, upstream) if sender_name == "client" else (upstream, client)
+    before = link.daemon.rss_bytes()
+    sent = sender.send_until_blocked(64 * MIB)
+    inside = sent - linux.unacknowledged(sender.sock) - linux.unread(reader.sock)
+    assert 0 < inside < 16 * MIB
+    assert link.daemon.rss_bytes() - before < 16 * MIB
+
+    sender.send_fin()
+    same(reader.recv_until_eof(), pattern(sent), "after the reader went on")
+
+
+def test_both_directions_stopped_at_once(link: Link) -> None:
+    client, upstream = _open(link)
+    before = link.daemon.rss_bytes()
+    up = client.send_until_blocked(64 * MIB)
+    down = upstream.send_until_blocked(64 * MIB)
+    assert up < 64 * MIB and down < 64 * MIB
+    assert link.daemon.rss_bytes() - before < 16 * MIB
+    same(upstream.recv_exact(up), pattern(up), "client to upstream")
+    same(client.recv_exact(down), pattern(down), "upstream to client")
+
+
+def test_stopped_reader_stops_nobody_else(lab: Lab) -> None:
+    link = lab.link()
+    client, upstream = link.open()
+    client.send_until_blocked(64 * MIB)
+    for _ in range(20):
+        other, other_upstream = link.open()
+        other.send(b"ping")
+        assert other_upstream.recv_exact(4) == b"ping"
+        other_upstream.send(b"pong")
+        assert other.recv_exact(4) == b"pong"
+        other.close()
+    upstream.reset()
+
+
+def test_stopped_reader_costs_no_cpu_and_other_direction_goes_on(link: Link) -> None:
+    client, upstream = _open(link)
+    client.send_until_blocked(64 * MIB)
+    before = link.daemon.cpu_seconds()
+    for _ in range(100):
+        upstream.send(b"x" * 100)
+        assert client.recv_exact(100) == b"x" * 100
+    assert link.daemon.cpu_seconds() - before < 0.25
+
+
+def test_sender_that_is_stopped_again_and_again_loses_nothing(link: Link) -> None:
+    client, upstream = _open(link)
+    for _ in range(3):
+        sent = client.send_until_blocked(32 * MIB)
+        same(upstream.recv_exact(sent), pattern(sent), "one round")
+
+
+def test_hundred_stopped_readers_cost_little_memory_each(lab: Lab) -> None:
+    link = lab.link(script=say(pattern(MIB)), daemon={"drain_timeout": "100ms"})
+    before = link.daemon.rss_bytes()
+    clients = [link.connect(receive_buffer=SMALL) for _ in range(100)]
+    for client in clients:
+        client.wait_unread(1)
+    assert link.daemon.rss_bytes() - before < 64 * MIB
+    for client in clients:
+        same(client.recv_exact(MIB), pattern(MIB), "after the pause")
+        ping(client)
