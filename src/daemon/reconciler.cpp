@@ -89,9 +89,13 @@ void Reconciler::rename(Managed& managed) {
 }
 
 void Reconciler::close_all() {
-  for (auto& [key, managed] : managed_)
-    if (managed.listener)
-      managed.listener->accept_backlog();
+  for (auto& [key, managed] : managed_) {
+    if (!managed.listener)
+      continue;
+    managed.listener->accept_backlog();
+    managed.listener.reset();
+    log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
+  }
   managed_.clear();
 }
 

@@ -17,6 +17,14 @@ bool process_has_ended(const Netns& netns) {
   return ::poll(&ended, 1, 0) == 1;
 }
 
+/// Whether a failed look-up says that there is no such namespace. Being out of descriptors, memory
+/// or permission says nothing about it.
+bool says_absent(const Error& error) {
+  constexpr int kNotANamespaceFile = 0;
+  return error.number() == ENOENT || error.number() == ENOTDIR || error.number() == ESRCH ||
+         error.number() == kNotANamespaceFile;
+}
+
 Result<Netns> open_netns(const NetnsSelector& selector) {
   switch (selector.kind) {
     case NetnsSelector::Kind::Name:
@@ -70,6 +78,8 @@ bool NetnsRegistry::look_up(Tracked& tracked) {
   if (found && entry.is(found->cookie()))
     return false;
   const bool was_present = entry.netns.has_value();
+  if (!found && was_present && !says_absent(found.error()))
+    return false;
   entry.netns.reset();
   if (!found) {
     entry.why_absent = std::move(found).error().message();

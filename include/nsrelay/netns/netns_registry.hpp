@@ -38,7 +38,8 @@ class NetnsRegistry {
   NetnsEntry& get(const NetnsSelector& selector);
 
   /// Looks every name up again. An entry whose name is gone, or means another namespace now, lets
-  /// go of the old one. Returns whether anything changed.
+  /// go of the old one; one that cannot be looked up now (out of descriptors) stays as it is.
+  /// Returns whether anything changed.
   bool refresh();
 
   /// The identities of all namespaces that are present, the own one included.
