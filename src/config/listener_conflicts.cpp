@@ -92,7 +92,7 @@ class ConflictFinder {
 
   void run() {
     for (std::uint32_t draft = 0; draft < drafts_.size(); ++draft)
-      if (protocol_is_known(drafts_[draft]) && !add_claims(draft))
+      if (drafts_[draft].protocol_is_known && !add_claims(draft))
         return;
     std::sort(claims_.begin(), claims_.end(), [](const Claim& a, const Claim& b) {
       return std::tie(a.place, a.netns, a.ports.first, a.draft, a.listen) <

@@ -20,8 +20,10 @@ std::vector<std::string_view> allowed_keys(OptionScope scope, const ReadContext&
   return keys;
 }
 
-/// Another mapping that has an option `key`, or null.
+/// Another mapping that has an option `key`, a rule before all others; or null.
 const Option* find_elsewhere(std::string_view key) {
+  if (const Option* in_rule = find_option(OptionScope::Rule, key); in_rule != nullptr)
+    return in_rule;
   const auto table = option_table();
   const auto option =
       std::find_if(table.begin(), table.end(), [&](const Option& one) { return one.key == key; });

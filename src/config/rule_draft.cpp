@@ -74,14 +74,9 @@ std::string rule_label(const RuleDraft& draft) {
   return draft.rule.name.empty() ? "the rule" : "rule " + in_quotes(draft.rule.name);
 }
 
-bool protocol_is_known(const RuleDraft& draft) {
-  const YamlNode* protocol = draft.node->find("protocol");
-  return protocol == nullptr || protocol->text == to_string(draft.rule.protocol);
-}
-
 void check_rule(const RuleDraft& draft, FaultList& faults) {
   check_ranges(draft, faults);
-  if (!protocol_is_known(draft))
+  if (!draft.protocol_is_known)
     return;
   check_protocol_of_options(draft, faults);
   check_protocol_of_addresses(draft, faults);

@@ -14,6 +14,9 @@ struct RuleDraft {
   ForwardRule rule;
   /// The mapping that it was read from, owned by the document; null for the built-in defaults.
   const YamlNode* node = nullptr;
+  /// False where the rule, or the defaults that it has it from, names a protocol that does not
+  /// exist: then nothing can be said about what depends on it.
+  bool protocol_is_known = true;
   /// One for each of rule.listen and rule.upstream.targets.
   std::vector<Position> listen_positions;
   std::vector<Position> target_positions;
@@ -21,10 +24,6 @@ struct RuleDraft {
 
 /// "rule 'web'", or "the rule" where it has no valid name.
 std::string rule_label(const RuleDraft& draft);
-
-/// False where the rule names a protocol that does not exist, so that nothing can be said about
-/// what depends on it.
-bool protocol_is_known(const RuleDraft& draft);
 
 /// Checks what one option alone does not show: options of another protocol, lengths of ranges.
 void check_rule(const RuleDraft& draft, FaultList& faults);

@@ -9,12 +9,19 @@
 namespace nsrelay {
 namespace {
 
-void read_rule(const YamlNode& node, ReadContext& context) {
-  RuleDraft& draft = context.drafts.emplace_back(context.defaults);
-  draft.node = &node;
+/// Reads the options of a rule or of the defaults.
+void read_draft(const YamlNode& node, RuleDraft& draft, ReadContext& context) {
   context.draft = &draft;
   read_mapping(node, OptionScope::Rule, context);
   context.draft = nullptr;
+  if (const YamlNode* protocol = node.find("protocol"); protocol != nullptr)
+    draft.protocol_is_known = protocol->text == to_string(draft.rule.protocol);
+}
+
+void read_rule(const YamlNode& node, ReadContext& context) {
+  RuleDraft& draft = context.drafts.emplace_back(context.defaults);
+  draft.node = &node;
+  read_draft(node, draft, context);
 }
 
 void read_target(const OptionInput& input, const YamlNode& node) {
@@ -41,9 +48,7 @@ std::uint64_t address_count(const IpNetwork& network) {
 }  // namespace
 
 void read_defaults(const OptionInput& input) {
-  input.context.draft = &input.context.defaults;
-  read_mapping(input.value, OptionScope::Rule, input.context);
-  input.context.draft = nullptr;
+  read_draft(input.value, input.context.defaults, input.context);
 }
 
 void read_rules(const OptionInput& input) {

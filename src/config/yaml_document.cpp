@@ -12,9 +12,24 @@
 namespace nsrelay {
 namespace {
 
-/// `*:8000` and `*` are the commonest slip: YAML reads an unquoted star as an alias.
-constexpr std::string_view kQuoteTheStar =
+/// What is probably behind an error of the parser, whose own words are for people who know YAML's
+/// grammar. `*:8000` without quotes is the commonest slip: YAML reads an alias.
+struct Hint {
+  std::string_view message;
+  std::string_view hint;
+};
+
+constexpr std::string_view kStar =
     "; text that begins with '*' must be quoted, for example \"*:8000\" or \"*\"";
+constexpr std::string_view kIndentation =
+    "; check the indentation, and quote text that begins with '[' or '{'";
+constexpr std::string_view kBrackets = "; check the brackets, and quote text that holds one";
+
+const Hint kHints[] = {
+    {YAML::ErrorMsg::UNKNOWN_ANCHOR, kStar},     {YAML::ErrorMsg::ALIAS_NOT_FOUND, kStar},
+    {YAML::ErrorMsg::CHAR_IN_ALIAS, kStar},      {YAML::ErrorMsg::END_OF_MAP, kIndentation},
+    {YAML::ErrorMsg::END_OF_SEQ, kIndentation},  {YAML::ErrorMsg::END_OF_MAP_FLOW, kBrackets},
+    {YAML::ErrorMsg::END_OF_SEQ_FLOW, kBrackets}};
 
 Position position_of(const YAML::ParserException& exception) {
   const bool behind_star = exception.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND;
@@ -23,11 +38,11 @@ Position position_of(const YAML::ParserException& exception) {
 }
 
 std::string describe(const YAML::ParserException& exception) {
-  const std::string what = "not valid YAML: " + exception.msg;
-  const bool is_star = exception.msg == YAML::ErrorMsg::UNKNOWN_ANCHOR ||
-                       exception.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND ||
-                       exception.msg == YAML::ErrorMsg::CHAR_IN_ALIAS;
-  return is_star ? what + std::string(kQuoteTheStar) : what;
+  std::string what = "not valid YAML: " + exception.msg;
+  for (const auto& [message, hint] : kHints)
+    if (exception.msg == message)
+      what.append(hint);
+  return what;
 }
 
 void build(std::string_view text, YamlTreeBuilder& builder) {

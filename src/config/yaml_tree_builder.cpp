@@ -113,7 +113,8 @@ void YamlTreeBuilder::attach(const YamlNode& node) {
 void YamlTreeBuilder::add_entry(Open& mapping, const YamlNode& value) {
   const YamlNode& key = *mapping.key;
   if (key.kind != YamlNode::Kind::Scalar) {
-    faults_.add(key.position, "a key must be plain text, not " + std::string(describe(key)));
+    faults_.add(key.position, "a key must be plain text, not " + std::string(describe(key)) +
+                                  "; quote text that begins with '[' or '{'");
     return;
   }
   const auto [first, is_new] = mapping.key_lines.try_emplace(key.text, key.position.line);

@@ -43,6 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{rule_with("balance: round_robin"),
                           "5:3: unknown key 'balance'; it belongs in "
                           "'upstream'"},
+                    Wrong{"netns: a\n" + rule_with(""),
+                          "1:1: unknown key 'netns'; it belongs in a rule"},
                     Wrong{rule_with("<<: {}"),
                           "5:3: unknown key '<<'; merge keys are not supported, "
                           "'defaults' holds what rules share"},
@@ -225,6 +227,8 @@ TEST(ParseConfig, AFaultInAnAliasedNodeIsReportedOnce) {
 
 TEST(ParseConfig, AnUnknownProtocolHidesWhatDependsOnIt) {
   EXPECT_THAT(faults_of(rule_with("protocol: upd\n  session_timeout: 5s")), testing::SizeIs(1));
+  EXPECT_THAT(faults_of("defaults: {protocol: upd}\n" + rule_with("session_timeout: 5s")),
+              testing::SizeIs(1));
 }
 
 TEST(LoadConfig, OfAFileThatCannotBeReadIsOneFaultWithoutAPlace) {

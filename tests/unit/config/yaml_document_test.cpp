@@ -129,13 +129,20 @@ INSTANTIATE_TEST_SUITE_P(
     Syntax, RefusedText,
     testing::Values(
         Refused{"a: b: c\n", "f:1:5: error: not valid YAML: illegal map value"},
-        Refused{"a: [1\n", "f:2:1: error: not valid YAML: end of sequence flow not found"},
+        Refused{"a: [1\n",
+                "f:2:1: error: not valid YAML: end of sequence flow not found; check the brackets, "
+                "and quote text that holds one"},
+        Refused{"a: [::1]:80\nb: 1\n",
+                "f:1:9: error: not valid YAML: end of map not found; check the indentation, and "
+                "quote text that begins with '[' or '{'"},
         Refused{"a: \"b", "f:1:6: error: not valid YAML: illegal EOF in scalar"},
         Refused{"a:\n\tb: c\n", "f:2:3: error: not valid YAML: illegal map value"},
         Refused{"a: \"\\ud800\"", "f:1:11: error: not valid YAML: invalid unicode: 55296"},
         Refused{"a: 1\n---\nb: 1\n", "f:2:1: error: a second YAML document is not allowed"},
         Refused{"a: 1\n...\nb: 1\n", "f:3:1: error: a second YAML document is not allowed"},
-        Refused{"? [a]\n: b\n", "f:1:3: error: a key must be plain text, not a list"},
+        Refused{"? [a]\n: b\n",
+                "f:1:3: error: a key must be plain text, not a list; quote "
+                "text that begins with '[' or '{'"},
         Refused{"a: !!str b\n",
                 "f:1:4: error: YAML tags are not allowed ('tag:yaml.org,2002:str')"}));
 
