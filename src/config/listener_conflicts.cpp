@@ -107,6 +107,7 @@ class ConflictFinder {
   void add_claims_of(std::uint32_t draft, std::uint32_t listen, int place);
   static std::vector<Claims> split(Claims sorted, int Claim::*by);
   void check_place(Claims place);
+  [[nodiscard]] bool is_other_spelling(const Claim& one, const Claim& other) const;
   void check_group(Claims group);
   void check_pattern(Claims pattern, Claims name);
   void report(const Claim& one, const Claim& other);
@@ -173,12 +174,20 @@ void ConflictFinder::check_place(Claims place) {
       check_pattern(pattern, name);
 }
 
+/// One entry of one rule may name a namespace in two ways: it opens one listener there.
+bool ConflictFinder::is_other_spelling(const Claim& one, const Claim& other) const {
+  if (one.draft != other.draft || one.listen != other.listen)
+    return false;
+  const auto& netns = drafts_[one.draft].rule.netns;
+  return netns[one.selector].text != netns[other.selector].text;
+}
+
 /// Claims of one namespace, by first port: one that begins before the farthest end so far
 /// overlaps.
 void ConflictFinder::check_group(Claims group) {
   const Claim* farthest = &group.front();
   for (const Claim& claim : group.subspan(1)) {
-    if (claim.ports.first <= farthest->ports.last)
+    if (claim.ports.first <= farthest->ports.last && !is_other_spelling(*farthest, claim))
       report(*farthest, claim);
     if (claim.ports.last > farthest->ports.last)
       farthest = &claim;

@@ -95,6 +95,12 @@ TEST(ListenerConflict, ARuleMayNameANamespaceThatItAlsoMatches) {
               IsEmpty());
 }
 
+TEST(ListenerConflict, ARuleMayNameANamespaceInTwoWays) {
+  const std::string rule = "rules:\n- {name: a, upstream: 'h:1', listen: '*:80', netns: ";
+  EXPECT_THAT(faults_of(rule + "[a, /run/netns/a, /var/run/netns/a]}"), IsEmpty());
+  EXPECT_THAT(faults_of(rule + "[a, a]}"), SizeIs(1));
+}
+
 TEST(ListenerConflict, OfRulesThatShareManyNamespacesIsOneFault) {
   EXPECT_THAT(
       faults_of(two_rules("listen: '*:80', netns: [a, b, c]", "listen: '*:80', netns: [c, b, a]")),
