@@ -44,8 +44,7 @@ class CommandLine {
     } catch (const CLI::Success& asked) {
       return app_.exit(asked, std::cout, std::cerr);  // --help, --version
     } catch (const CLI::RequiredError&) {
-      std::cerr << app_.help();
-      return kUsage;
+      return refuse(count, arguments);
     } catch (const CLI::ParseError& error) {
       std::cerr << "nsrelay: " << error.what() << " (see nsrelay --help)\n";
       return kUsage;
@@ -54,6 +53,15 @@ class CommandLine {
   }
 
  private:
+  /// No command, or one that does not exist.
+  int refuse(int count, const char* const* arguments) const {
+    if (count > 1)
+      std::cerr << "nsrelay: unknown command '" << arguments[1] << "' (see nsrelay --help)\n";
+    else
+      std::cerr << app_.help();
+    return kUsage;
+  }
+
   CLI::App& add_command(const std::string& name, const std::string& help,
                         std::function<int()> command) {
     CLI::App* added = app_.add_subcommand(name, help);

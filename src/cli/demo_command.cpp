@@ -38,7 +38,7 @@ void print_indented(const std::string& text) {
 }
 
 std::string describe(const HttpAnswer& answer) {
-  return answer.snippet.empty() ? answer.status : answer.status + ": " + answer.snippet;
+  return answer.snippet.empty() ? answer.status : answer.snippet;
 }
 
 /// One request through nsrelay from one namespace.

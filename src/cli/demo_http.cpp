@@ -51,7 +51,7 @@ void answer(int fd, const std::string& host) {
   const std::string path = read_request(fd);
   if (path.empty())
     return;
-  const std::string text = "hello from " + host + ", you asked for " + path + "\n";
+  const std::string text = "hello from " + host + "\n";
   const std::size_t size = path == "/bulk" ? kBulk : text.size();
   if (!send_all(fd, "HTTP/1.0 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n"))
     return;

@@ -95,9 +95,8 @@ Result<void> DemoStage::start_upstream() {
   auto socket = listen_in(upstream_->netns(), kUpstreamPort);
   if (!socket)
     return std::move(socket).error();
-  auto child = ChildProcess::start(signals_, [&]() -> int {
-    serve_http(socket->get(), "the upstream in " + upstream_->name());
-  });
+  auto child =
+      ChildProcess::start(signals_, [&]() -> int { serve_http(socket->get(), upstream_->name()); });
   if (!child)
     return std::move(child).error();
   upstream_process_ = *std::move(child);
@@ -161,7 +160,7 @@ SocketAddress DemoStage::listener() const {
 }
 
 std::string DemoStage::upstream() const {
-  return loopback(kUpstreamPort).to_string() + " in " + upstream_->name();
+  return loopback(kUpstreamPort).to_string();
 }
 
 bool DemoStage::usual_port_was_taken() const {

@@ -31,7 +31,7 @@ class DemoStage {
   [[nodiscard]] std::vector<Place> places() const;
   /// Where nsrelay listens, in each place.
   [[nodiscard]] SocketAddress listener() const;
-  /// What nsrelay forwards to, for a person.
+  /// What nsrelay forwards to, in the third namespace.
   [[nodiscard]] std::string upstream() const;
   [[nodiscard]] const std::string& configuration() const { return configuration_; }
   [[nodiscard]] bool usual_port_was_taken() const;
