@@ -111,7 +111,7 @@ void Daemon::on_drain_timeout() noexcept {
 }
 
 void Daemon::end_connections() {
-  context_.connections().for_each([](TcpConnection& one) { one.end(Reason::Drained); });
+  context_.connections().for_each([](Forwarded& one) { one.end(Reason::Drained); });
 }
 
 void Daemon::on_no_connections() noexcept {

@@ -15,22 +15,21 @@ class Expansion {
   explicit Expansion(const NetnsLookup& look_up) : look_up_(look_up) {}
 
   void add_rule(const ForwardRule& rule) {
-    for (const NetnsSelector& selector : rule.netns) {
-      const NetnsEntry& entry = look_up_(selector);
-      for (const ListenSpec& listen : rule.listen)
-        for (int offset = 0; offset < listen.ports.size(); ++offset)
-          add(rule, listen, static_cast<std::uint16_t>(offset), entry);
-    }
+    for (const NetnsSelector& selector : rule.netns)
+      for (const NetnsRef& entry : look_up_(selector))
+        for (const ListenSpec& listen : rule.listen)
+          for (int offset = 0; offset < listen.ports.size(); ++offset)
+            add(rule, listen, static_cast<std::uint16_t>(offset), entry);
   }
 
   std::vector<DesiredListener> take() { return std::move(desired_); }
 
  private:
   void add(const ForwardRule& rule, const ListenSpec& listen, std::uint16_t offset,
-           const NetnsEntry& entry) {
+           const NetnsRef& entry) {
     const auto port = static_cast<std::uint16_t>(listen.ports.first + offset);
-    DesiredListener wanted{.key = {.cookie = entry.netns ? entry.netns->cookie() : 0,
-                                   .absent_netns = entry.netns ? std::string() : entry.name,
+    DesiredListener wanted{.key = {.cookie = entry->netns ? entry->netns->cookie() : 0,
+                                   .absent_netns = entry->netns ? std::string() : entry->name,
                                    .protocol = rule.protocol,
                                    .address = describe_listener(listen, port),
                                    .device = rule.bind_device},
@@ -38,7 +37,7 @@ class Expansion {
                            .listen = &listen,
                            .port = port,
                            .port_offset = offset,
-                           .netns = &entry};
+                           .netns = entry};
     const auto [first, is_new] = owners_.emplace(wanted.key, &rule);
     if (!is_new && first->second == &rule)
       return;  // another name of the same namespace

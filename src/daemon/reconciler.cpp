@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "nsrelay/relay/listener_factory.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
 
 namespace nsrelay {
@@ -33,9 +34,8 @@ Reconciler::~Reconciler() = default;
 
 void Reconciler::reconcile() {
   std::map<ListenerKey, DesiredListener> desired;
-  for (DesiredListener& wanted : expand(*config_, [this](const NetnsSelector& one) -> NetnsEntry& {
-         return registry_.get(one);
-       }))
+  for (DesiredListener& wanted : expand(
+           *config_, [this](const NetnsSelector& one) { return std::vector{registry_.get(one)}; }))
     desired.emplace(ListenerKey(wanted.key), std::move(wanted));
   const ListenerDiff changes = diff(keys_of(managed_), keys_of(desired));
   for (const ListenerKey& key : changes.close)
@@ -69,18 +69,14 @@ void Reconciler::open(Managed& managed) {
   }
 }
 
-Result<std::unique_ptr<TcpListener>> Reconciler::try_to_open(const DesiredListener& wanted) {
+Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener& wanted) {
   if (wanted.taken_by != nullptr)
     return Error("the same listener as rule \"" + wanted.taken_by->name + "\"");
   if (!wanted.netns->netns)
     return Error("namespace absent: " + wanted.netns->why_absent);
-  auto socket =
-      open_tcp_listening_socket(*wanted.rule, *wanted.listen, wanted.port, *wanted.netns->netns);
-  if (!socket)
-    return std::move(socket).error();
   RuleRuntime& runtime = runtime_of(*wanted.rule);
-  return TcpListener::create(context_, runtime, pool_of(runtime, *wanted.netns), make_info(wanted),
-                             *std::move(socket));
+  return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
+                       {*wanted.listen, wanted.port, *wanted.netns->netns});
 }
 
 void Reconciler::rename(Managed& managed) {
@@ -92,7 +88,7 @@ void Reconciler::close_all() {
   for (auto& [key, managed] : managed_) {
     if (!managed.listener)
       continue;
-    managed.listener->accept_backlog();
+    managed.listener->serve_backlog();
     managed.listener.reset();
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
@@ -104,7 +100,7 @@ void Reconciler::end_orphans() {
   const auto is_gone = [&](std::uint64_t cookie) {
     return cookie != 0 && !present.contains(cookie);
   };
-  context_.connections().for_each([&](TcpConnection& connection) {
+  context_.connections().for_each([&](Forwarded& connection) {
     if (is_gone(connection.listener().cookie) || is_gone(connection.upstream_cookie()))
       connection.end(Reason::NetnsDeleted);
   });
@@ -123,12 +119,13 @@ RuleRuntime& Reconciler::runtime_of(const ForwardRule& rule) {
   return *runtime;
 }
 
-UpstreamPool& Reconciler::pool_of(RuleRuntime& runtime, const NetnsEntry& listener_netns) {
+std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,
+                                                  const NetnsRef& listener_netns) {
   const ForwardRule& rule = runtime.rule();
-  return runtime.pool_for(listener_netns, [&] {
+  return runtime.pool_for(*listener_netns, [&] {
     const bool same = rule.upstream.netns.kind == NetnsSelector::Kind::Same;
-    const NetnsEntry& from = same ? listener_netns : registry_.get(rule.upstream.netns);
-    return std::make_unique<UpstreamPool>(context_.loop(), rule, from, listener_netns.name);
+    const NetnsRef from = same ? listener_netns : registry_.get(rule.upstream.netns);
+    return std::make_shared<UpstreamPool>(context_.loop(), rule, from, listener_netns->name);
   });
 }
 

@@ -40,34 +40,34 @@ Result<Netns> open_netns(const NetnsSelector& selector) {
 
 }  // namespace
 
-NetnsEntry& NetnsRegistry::get(const NetnsSelector& selector) {
-  auto& tracked = tracked_[selector.text];
-  if (!tracked) {
-    tracked = std::make_unique<Tracked>();
-    tracked->selector = selector;
-    tracked->entry.name = netns_display_name(selector);
-    look_up(*tracked);
+NetnsRef NetnsRegistry::get(const NetnsSelector& selector) {
+  const auto [found, is_new] = tracked_.try_emplace(selector.text);
+  Tracked& tracked = found->second;
+  if (is_new) {
+    tracked.selector = selector;
+    tracked.entry->name = netns_display_name(selector);
+    look_up(tracked);
   }
-  return tracked->entry;
+  return tracked.entry;
 }
 
 bool NetnsRegistry::refresh() {
   bool changed = false;
   for (auto& [text, tracked] : tracked_)
-    changed |= look_up(*tracked);
+    changed |= look_up(tracked);
   return changed;
 }
 
 std::set<std::uint64_t> NetnsRegistry::present_cookies() const {
   std::set<std::uint64_t> cookies = {home_netns().cookie()};
   for (const auto& [text, tracked] : tracked_)
-    if (tracked->entry.netns)
-      cookies.insert(tracked->entry.netns->cookie());
+    if (tracked.entry->netns)
+      cookies.insert(tracked.entry->netns->cookie());
   return cookies;
 }
 
 bool NetnsRegistry::look_up(Tracked& tracked) {
-  NetnsEntry& entry = tracked.entry;
+  NetnsEntry& entry = *tracked.entry;
   const NetnsSelector::Kind kind = tracked.selector.kind;
   if (entry.netns && kind == NetnsSelector::Kind::Default)
     return false;

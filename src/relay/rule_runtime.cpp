@@ -26,6 +26,10 @@ void RuleRuntime::no_longer(const void* owner) {
   std::erase_if(waiting_, [&](const Waiting& one) { return one.owner == owner; });
 }
 
+void RuleRuntime::prune_pools() {
+  std::erase_if(pools_, [](const auto& one) { return one.second.use_count() == 1; });
+}
+
 std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
   const bool own =
       rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);

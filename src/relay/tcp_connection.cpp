@@ -24,12 +24,13 @@ constexpr Duration kMemoryRetryInterval{20};
 
 }  // namespace
 
-TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
+                             std::shared_ptr<UpstreamPool> pool,
                              std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
                              const IpEndpoint& client_address)
     : context_(context),
       runtime_(runtime),
-      pool_(pool),
+      pool_(std::move(pool)),
       listener_(std::move(listener)),
       client_(context.loop()),
       upstream_(context.loop()),
@@ -46,7 +47,7 @@ TcpConnection::~TcpConnection() = default;
 
 void TcpConnection::start() {
   connector_ = std::make_unique<Connector>(
-      context_.loop(), context_.reserve(), pool_, listener_->port_offset,
+      context_.loop(), context_.reserve(), *pool_, listener_->port_offset,
       Connector::Events{
           Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
@@ -108,7 +109,7 @@ void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
 void TcpConnection::begin_relaying() {
   set_state(State::Relaying);
   upstream_name_ = connector_->target();
-  upstream_cookie_ = pool_.netns().netns ? pool_.netns().netns->cookie() : 0;
+  upstream_cookie_ = pool_->netns().netns ? pool_->netns().netns->cookie() : 0;
   upstream_.fd = connector_->take_socket();
   upstream_.watcher = connector_->take_watcher();
   upstream_.watcher.redirect(IoCallback::to<&TcpConnection::on_upstream_event>(this));

@@ -13,11 +13,12 @@ constexpr Duration kPause{100};
 }  // namespace
 
 Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
-                                                         RuleRuntime& runtime, UpstreamPool& pool,
+                                                         RuleRuntime& runtime,
+                                                         std::shared_ptr<UpstreamPool> pool,
                                                          std::shared_ptr<const ListenerInfo> info,
                                                          UniqueFd socket) {
   std::unique_ptr<TcpListener> listener(
-      new TcpListener(context, runtime, pool, std::move(info), std::move(socket)));
+      new TcpListener(context, runtime, std::move(pool), std::move(info), std::move(socket)));
   auto watching = listener->watcher_.start(
       listener->socket_.get(), EPOLLIN, IoCallback::to<&TcpListener::on_readable>(listener.get()));
   if (!watching)
@@ -25,12 +26,13 @@ Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
   return listener;
 }
 
-TcpListener::TcpListener(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+TcpListener::TcpListener(RelayContext& context, RuleRuntime& runtime,
+                         std::shared_ptr<UpstreamPool> pool,
                          std::shared_ptr<const ListenerInfo> info, UniqueFd socket)
-    : context_(context),
+    : Listener(std::move(info)),
+      context_(context),
       runtime_(runtime),
-      pool_(pool),
-      info_(std::move(info)),
+      pool_(std::move(pool)),
       socket_(std::move(socket)),
       watcher_(context.loop()),
       resume_timer_(context.loop().timers(), Delegate<void()>::to<&TcpListener::on_resume>(this)) {}
@@ -45,7 +47,7 @@ void TcpListener::on_readable(std::uint32_t /*events*/) noexcept {
       return;
 }
 
-void TcpListener::accept_backlog() {
+void TcpListener::serve_backlog() {
   for (int i = 0; i < runtime_.rule().backlog; ++i)
     if (accept_one() == AcceptStep::Done)
       return;
@@ -107,10 +109,11 @@ TcpListener::AcceptStep TcpListener::on_accept_error(int error) {
 }
 
 void TcpListener::serve(UniqueFd client, const IpEndpoint& address) {
-  context_.connections()
-      .add(std::make_unique<TcpConnection>(context_, runtime_, pool_, info_, std::move(client),
-                                           address))
-      .start();
+  auto connection = std::make_unique<TcpConnection>(context_, runtime_, pool_, shared_info(),
+                                                    std::move(client), address);
+  TcpConnection& started = *connection;
+  context_.connections().add(std::move(connection));
+  started.start();
 }
 
 void TcpListener::refuse(UniqueFd client, const IpEndpoint& address) {
@@ -122,10 +125,10 @@ void TcpListener::refuse(UniqueFd client, const IpEndpoint& address) {
   const std::string peer = address.to_string();
   context_.log().write({.event = log_event::kConnectionFailed,
                         .rule = runtime_.rule().name,
-                        .netns = info_->netns,
+                        .netns = info().netns,
                         .protocol = to_string(Protocol::Tcp),
                         .client = peer,
-                        .listener = info_->address,
+                        .listener = info().address,
                         .reason = to_string(Reason::Denied)});
 }
 
@@ -135,9 +138,9 @@ void TcpListener::pause(Reason reason, int error) {
   context_.accept_paused({.level = LogLevel::Warn,
                           .event = log_event::kAcceptPaused,
                           .rule = runtime_.rule().name,
-                          .netns = info_->netns,
+                          .netns = info().netns,
                           .protocol = to_string(Protocol::Tcp),
-                          .listener = info_->address,
+                          .listener = info().address,
                           .reason = to_string(reason),
                           .more = {{"error", errno_text(error)},
                                    {"next", "clients wait in the backlog; it resumes by itself"}}});

@@ -85,9 +85,9 @@ bool Resolver::open_channel() {
   return true;
 }
 
-Resolver::Resolver(EventLoop& loop, const NetnsEntry& from)
+Resolver::Resolver(EventLoop& loop, NetnsRef from)
     : loop_(loop),
-      from_(from),
+      from_(std::move(from)),
       timer_(loop.timers(), Delegate<void()>::to<&Resolver::on_timer>(this)),
       answered_(loop, Delegate<void()>::to<&Resolver::on_answered>(this)) {}
 
@@ -193,11 +193,11 @@ void Resolver::on_socket_state(void* resolver, ares_socket_t fd, int readable, i
 
 ares_socket_t Resolver::open_socket(int family, int type, int protocol, void* resolver) {
   const auto& self = *static_cast<Resolver*>(resolver);
-  if (!self.from_.netns) {
+  if (!self.from_->netns) {
     errno = ENETDOWN;
     return ARES_SOCKET_BAD;
   }
-  auto socket = make_socket_in(*self.from_.netns, family, type, protocol);
+  auto socket = make_socket_in(*self.from_->netns, family, type, protocol);
   if (!socket) {
     errno = socket.error().number();
     return ARES_SOCKET_BAD;

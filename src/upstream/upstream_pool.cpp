@@ -4,11 +4,11 @@
 
 namespace nsrelay {
 
-UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, const NetnsEntry& netns,
+UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef netns,
                            std::string_view listener_netns)
     : targets_(rule.upstream.targets),
-      netns_(netns),
-      resolver_(loop, netns),
+      netns_(std::move(netns)),
+      resolver_(loop, netns_),
       sources_(rule.upstream.source),
       tcp_options_(tcp_options_of(rule)),
       connect_timeout_(rule.upstream.connect_timeout),

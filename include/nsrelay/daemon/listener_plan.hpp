@@ -33,13 +33,14 @@ struct DesiredListener {
   const ListenSpec* listen = nullptr;
   std::uint16_t port = 0;
   std::uint16_t port_offset = 0;
-  const NetnsEntry* netns = nullptr;
+  NetnsRef netns;
   /// The rule that has the same listener under another name of the namespace, and comes first.
   const ForwardRule* taken_by = nullptr;
 };
 
-/// Looks a selector up; the entry has a stable address.
-using NetnsLookup = std::function<const NetnsEntry&(const NetnsSelector&)>;
+/// What a selector means at present: one entry (which may be absent), or for a pattern any number
+/// of entries, in the order of their names.
+using NetnsLookup = std::function<std::vector<NetnsRef>(const NetnsSelector&)>;
 
 /// Everything that `config` wants open, one entry per namespace, address and port, in the order of
 /// the configuration. Two names of one namespace in a rule give one listener, under the first.

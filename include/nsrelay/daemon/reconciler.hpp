@@ -9,9 +9,9 @@
 #include "nsrelay/config/config.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
-#include "nsrelay/relay/tcp_listener.hpp"
 
 namespace nsrelay {
 
@@ -42,16 +42,16 @@ class Reconciler {
  private:
   struct Managed {
     DesiredListener wanted;
-    std::unique_ptr<TcpListener> listener;  ///< absent while pending
-    std::string reason;                     ///< why it is pending
+    std::unique_ptr<Listener> listener;  ///< absent while pending
+    std::string reason;                  ///< why it is pending
   };
 
   void close(const ListenerKey& key);
   void open(Managed& managed);
-  Result<std::unique_ptr<TcpListener>> try_to_open(const DesiredListener& wanted);
+  Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
   void rename(Managed& managed);
   RuleRuntime& runtime_of(const ForwardRule& rule);
-  UpstreamPool& pool_of(RuleRuntime& runtime, const NetnsEntry& listener_netns);
+  std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
            std::string_view reason);
 

@@ -25,8 +25,11 @@ struct NetnsEntry {
   [[nodiscard]] bool is(std::uint64_t cookie) const { return netns && netns->cookie() == cookie; }
 };
 
-/// The namespaces that the configuration speaks of. Entries have stable addresses from the first
-/// get() on, whatever comes and goes behind them.
+/// Shared by whoever needs to know what the name means at the moment, because a name may go while a
+/// connection that began under it goes on. Changed by the registry alone.
+using NetnsRef = std::shared_ptr<const NetnsEntry>;
+
+/// The namespaces that the configuration speaks of.
 class NetnsRegistry {
  public:
   NetnsRegistry() = default;
@@ -35,7 +38,7 @@ class NetnsRegistry {
 
   /// The entry of a selector that means one namespace (not `same`, no pattern), looked up now if
   /// it is the first time.
-  NetnsEntry& get(const NetnsSelector& selector);
+  NetnsRef get(const NetnsSelector& selector);
 
   /// Looks every name up again. An entry whose name is gone, or means another namespace now, lets
   /// go of the old one; one that cannot be looked up now (out of descriptors) stays as it is.
@@ -48,12 +51,12 @@ class NetnsRegistry {
  private:
   struct Tracked {
     NetnsSelector selector;
-    NetnsEntry entry;
+    std::shared_ptr<NetnsEntry> entry = std::make_shared<NetnsEntry>();
   };
 
   static bool look_up(Tracked& tracked);
 
-  std::map<std::string, std::unique_ptr<Tracked>, std::less<>> tracked_;
+  std::map<std::string, Tracked> tracked_;
 };
 
 /// What logs and `{netns}` call the namespaces of `selector`.

@@ -51,12 +51,15 @@ class RuleRuntime {
   /// The pool for the listeners of one namespace; made by `make` when it is the first time. One for
   /// all namespaces unless a target contains `{netns}` or connects from the `same` namespace.
   template <class Make>
-  UpstreamPool& pool_for(const NetnsEntry& listener_netns, Make make) {
+  std::shared_ptr<UpstreamPool> pool_for(const NetnsEntry& listener_netns, Make make) {
     auto& pool = pools_[pool_key(listener_netns)];
     if (!pool)
       pool = make();
-    return *pool;
+    return pool;
   }
+
+  /// Lets go of pools that no listener and no connection uses: of namespaces that are gone.
+  void prune_pools();
 
  private:
   struct Waiting {
@@ -70,7 +73,7 @@ class RuleRuntime {
   const ForwardRule& rule_;
   Counters counters_;
   std::uint32_t active_ = 0;
-  std::map<std::string, std::unique_ptr<UpstreamPool>> pools_;
+  std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;
   std::vector<Waiting> waiting_;
 };
 

@@ -11,6 +11,7 @@
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/relay/flow_step.hpp"
+#include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
@@ -18,14 +19,6 @@
 #include "nsrelay/upstream/connector.hpp"
 
 namespace nsrelay {
-
-/// What a connection remembers of the listener that accepted it; the listener may be gone.
-struct ListenerInfo {
-  std::string netns;         ///< the name in logs
-  std::uint64_t cookie = 0;  ///< the namespace's identity
-  std::string address;       ///< `0.0.0.0:8000`
-  std::uint16_t port_offset = 0;
-};
 
 /// One forwarded TCP connection: the client's socket, the upstream's, and the bytes between them.
 ///
@@ -38,7 +31,7 @@ struct ListenerInfo {
 /// came before it: the receive queue of a socket survives its reset, so that side is read to its
 /// end, and the other side is reset once its peer's kernel has acknowledged everything (a reset
 /// throws the send queue away).
-class TcpConnection {
+class TcpConnection final : public Forwarded {
  public:
   enum class State : std::uint8_t {
     Connecting,  ///< the client is accepted, an upstream is sought; nothing is read
@@ -48,26 +41,18 @@ class TcpConnection {
   };
 
   /// Takes the accepted, non-blocking socket `client`. Borrows the rest.
-  TcpConnection(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+  TcpConnection(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
                 std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
                 const IpEndpoint& client_address);
-  TcpConnection(const TcpConnection&) = delete;
-  TcpConnection& operator=(const TcpConnection&) = delete;
-  ~TcpConnection();
+  ~TcpConnection() override;
 
   /// Starts connecting. The connection is in the table by now; it may have ended when this returns.
   void start();
 
-  /// Ends it now: both sides are reset, because data may be cut.
-  void end(Reason reason);
-
-  [[nodiscard]] const ListenerInfo& listener() const { return *listener_; }
-  /// The identity of the namespace that the upstream was connected from; 0 before that.
-  [[nodiscard]] std::uint64_t upstream_cookie() const { return upstream_cookie_; }
-
-  // For the table.
-  [[nodiscard]] std::size_t place() const { return place_; }
-  void set_place(std::size_t place) { place_ = static_cast<std::uint32_t>(place); }
+  void end(Reason reason) override;
+  [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
+  [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
+  [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_cookie_; }
 
  private:
   /// One of the two sockets, and the stream that comes from it.
@@ -119,7 +104,7 @@ class TcpConnection {
 
   RelayContext& context_;
   RuleRuntime& runtime_;
-  UpstreamPool& pool_;
+  std::shared_ptr<UpstreamPool> pool_;
   std::shared_ptr<const ListenerInfo> listener_;
   Side client_;
   Side upstream_;
@@ -131,7 +116,6 @@ class TcpConnection {
   std::uint64_t upstream_cookie_ = 0;
   std::string upstream_name_;
   IpEndpoint client_address_;
-  std::uint32_t place_ = 0;
   std::size_t moved_ = 0;   ///< bytes since the wake-up, against the budget
   int unacknowledged_ = 0;  ///< while Flushing
   Duration flush_interval_{1};

@@ -6,6 +6,7 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/relay/tcp_connection.hpp"
@@ -19,31 +20,23 @@ namespace nsrelay {
 /// the system is out of something. The last pauses the listener for a while; clients wait in the
 /// backlog meanwhile. Nobody is accepted unless a descriptor for the upstream socket is in reserve.
 /// At `max_connections` it pauses until a connection of the rule ends.
-class TcpListener {
+class TcpListener final : public Listener {
  public:
   /// Takes a listening socket and starts. Borrows the rest.
   static Result<std::unique_ptr<TcpListener>> create(RelayContext& context, RuleRuntime& runtime,
-                                                     UpstreamPool& pool,
+                                                     std::shared_ptr<UpstreamPool> pool,
                                                      std::shared_ptr<const ListenerInfo> info,
                                                      UniqueFd socket);
 
-  TcpListener(const TcpListener&) = delete;
-  TcpListener& operator=(const TcpListener&) = delete;
-  /// Closes; who waits in the backlog is reset.
-  ~TcpListener();
+  /// Who waits in the backlog is reset.
+  ~TcpListener() override;
 
-  /// Accepts who has completed the handshake already, so that closing refuses as few as can be.
-  void accept_backlog();
-
-  [[nodiscard]] const ListenerInfo& info() const { return *info_; }
-
-  /// What connections remember from now on: the namespace is called by another of its names.
-  void rename(std::shared_ptr<const ListenerInfo> info) { info_ = std::move(info); }
+  void serve_backlog() override;
 
  private:
   enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
 
-  TcpListener(RelayContext& context, RuleRuntime& runtime, UpstreamPool& pool,
+  TcpListener(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
               std::shared_ptr<const ListenerInfo> info, UniqueFd socket);
 
   void on_readable(std::uint32_t events) noexcept;
@@ -58,8 +51,7 @@ class TcpListener {
 
   RelayContext& context_;
   RuleRuntime& runtime_;
-  UpstreamPool& pool_;
-  std::shared_ptr<const ListenerInfo> info_;
+  std::shared_ptr<UpstreamPool> pool_;
   UniqueFd socket_;
   IoWatcher watcher_;
   Timer resume_timer_;

@@ -24,8 +24,8 @@ class ResolverWaiter;
 /// their TTL; when a refresh fails the last good answer goes on being used.
 class Resolver {
  public:
-  /// Borrows `loop` and `from`, which must outlive it. Costs nothing until the first ask().
-  Resolver(EventLoop& loop, const NetnsEntry& from);
+  /// Borrows `loop`. Costs nothing until the first ask().
+  Resolver(EventLoop& loop, NetnsRef from);
 
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -57,7 +57,7 @@ class Resolver {
   Name& name(std::string_view host);
 
   EventLoop& loop_;
-  const NetnsEntry& from_;
+  NetnsRef from_;
   Timer timer_;
   DeferredCall answered_;
   ares_channel channel_ = nullptr;

@@ -18,9 +18,9 @@ namespace nsrelay {
 /// each namespace.
 class UpstreamPool {
  public:
-  /// `netns` is where to connect from and to ask for names; it and `loop` are borrowed.
+  /// `netns` is where to connect from and to ask for names; `loop` is borrowed.
   /// `listener_netns` replaces `{netns}` in the targets.
-  UpstreamPool(EventLoop& loop, const ForwardRule& rule, const NetnsEntry& netns,
+  UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef netns,
                std::string_view listener_netns);
 
   [[nodiscard]] const std::vector<TargetSpec>& targets() const { return targets_; }
@@ -28,7 +28,7 @@ class UpstreamPool {
   /// The index of the target that the next connection tries first.
   std::size_t take_turn() { return turn_++ % targets_.size(); }
 
-  [[nodiscard]] const NetnsEntry& netns() const { return netns_; }
+  [[nodiscard]] const NetnsEntry& netns() const { return *netns_; }
   Resolver& resolver() { return resolver_; }
   SourcePool& sources() { return sources_; }
   [[nodiscard]] const TcpOptions& tcp_options() const { return tcp_options_; }
@@ -37,7 +37,7 @@ class UpstreamPool {
 
  private:
   std::vector<TargetSpec> targets_;
-  const NetnsEntry& netns_;
+  NetnsRef netns_;
   Resolver resolver_;
   SourcePool sources_;
   TcpOptions tcp_options_;

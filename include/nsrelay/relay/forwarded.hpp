@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "nsrelay/relay/listener.hpp"
+#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/telemetry/reason.hpp"
+
+namespace nsrelay {
+
+/// Something that is forwarded at present: a TCP connection, a UDP session, an SCTP association.
+class Forwarded {
+ public:
+  Forwarded() = default;
+  Forwarded(const Forwarded&) = delete;
+  Forwarded& operator=(const Forwarded&) = delete;
+  virtual ~Forwarded() = default;
+
+  /// Ends it now, both sides abruptly, because data may be cut. Takes itself out of the table.
+  virtual void end(Reason reason) = 0;
+
+  [[nodiscard]] virtual const ListenerInfo& listener() const = 0;
+  [[nodiscard]] virtual RuleRuntime& runtime() const = 0;
+  /// The identity of the namespace that the upstream was connected from; 0 before that.
+  [[nodiscard]] virtual std::uint64_t upstream_cookie() const = 0;
+
+ private:
+  friend class ConnectionTable;
+
+  std::uint32_t place_ = 0;
+};
+
+}  // namespace nsrelay

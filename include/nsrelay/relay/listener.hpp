@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace nsrelay {
+
+/// What a connection remembers of the listener that accepted it; the listener may be gone.
+struct ListenerInfo {
+  std::string netns;         ///< the name in logs
+  std::uint64_t cookie = 0;  ///< the namespace's identity
+  std::string address;       ///< `0.0.0.0:8000`
+  std::uint16_t port_offset = 0;
+};
+
+/// One bound socket that clients come to, of whatever protocol. Closes when destroyed.
+class Listener {
+ public:
+  explicit Listener(std::shared_ptr<const ListenerInfo> info) : info_(std::move(info)) {}
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  virtual ~Listener() = default;
+
+  /// Serves who has completed the kernel's part of coming in already, so that closing refuses as
+  /// few as can be.
+  virtual void serve_backlog() {}
+
+  [[nodiscard]] const ListenerInfo& info() const { return *info_; }
+  [[nodiscard]] const std::shared_ptr<const ListenerInfo>& shared_info() const { return info_; }
+
+  /// What connections remember from now on: the namespace is called by another of its names.
+  void rename(std::shared_ptr<const ListenerInfo> info) { info_ = std::move(info); }
+
+ private:
+  std::shared_ptr<const ListenerInfo> info_;
+};
+
+}  // namespace nsrelay

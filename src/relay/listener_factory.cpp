@@ -1,0 +1,29 @@
+#include "nsrelay/relay/listener_factory.hpp"
+
+#include "nsrelay/relay/listening_socket.hpp"
+#include "nsrelay/relay/tcp_listener.hpp"
+
+namespace nsrelay {
+namespace {
+
+template <class Made>
+Result<std::unique_ptr<Listener>> as_listener(Result<std::unique_ptr<Made>> made) {
+  if (!made)
+    return std::move(made).error();
+  return std::unique_ptr<Listener>(*std::move(made));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRuntime& runtime,
+                                                std::shared_ptr<UpstreamPool> pool,
+                                                std::shared_ptr<const ListenerInfo> info,
+                                                const ListenerPlace& place) {
+  auto socket = open_tcp_listening_socket(runtime.rule(), place.listen, place.port, place.netns);
+  if (!socket)
+    return std::move(socket).error();
+  return as_listener(
+      TcpListener::create(context, runtime, std::move(pool), std::move(info), *std::move(socket)));
+}
+
+}  // namespace nsrelay
