@@ -44,10 +44,11 @@ Reason classify(int error) {
   }
 }
 
-/// An established connection that was reset before its first event was seen; what the upstream had
-/// sent before is still to be read.
+/// Whether the connection was made, whatever became of it since: without an error (a Unix peer that
+/// said something and closed shows as EPOLLHUP), or reset before its first event was seen. What the
+/// upstream sent is still to be read.
 bool was_established(int error) {
-  return error == ECONNRESET || error == EPIPE;
+  return error == 0 || error == ECONNRESET || error == EPIPE;
 }
 
 }  // namespace
@@ -255,7 +256,7 @@ Connector::Step Connector::fail(const Error& error) {
 void Connector::on_event(std::uint32_t events) noexcept {
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   const int error = broken ? take_socket_error(socket_.get()) : 0;
-  if (broken && !was_established(error)) {
+  if (!was_established(error)) {
     watcher_.stop_and_close(socket_);
     timer_.stop();
     fail(Error::from_errno("connect", error));
