@@ -1,7 +1,5 @@
 #include "unsupported.hpp"
 
-#include "netns_selector.hpp"
-
 namespace nsrelay {
 namespace {
 
@@ -14,18 +12,11 @@ struct Lack {
   std::string_view name;
 };
 
-template <NetnsSelector::Kind kind>
-bool is_netns(std::string_view text) {
-  const auto selector = parse_netns(text);
-  return selector && selector->kind == kind;
-}
-
 bool is_anything(std::string_view /*text*/) {
   return true;
 }
 
 using Scope = OptionScope;
-using NetnsKind = NetnsSelector::Kind;
 using Text = std::string_view;
 
 // clang-format off
@@ -35,10 +26,7 @@ constexpr Lack kLacking[] = {
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
     {Scope::Rule, "protocol", [](Text text) { return text == "udp"; }, "protocol"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
-    {Scope::Rule, "netns", is_netns<NetnsKind::NamePattern>, "netns pattern"},
-    {Scope::Rule, "netns", is_netns<NetnsKind::PathPattern>, "netns pattern"},
     {Scope::Rule, "accept_proxy", [](Text text) { return text == "true"; }, "accept_proxy"},
-    {Scope::Rule, "on_netns_delete", [](Text text) { return text != "close"; }, "on_netns_delete"},
     {Scope::Upstream, "balance", [](Text text) { return text != "round_robin"; }, "balance"},
     {Scope::Upstream, "proxy_protocol", [](Text text) { return text != "none"; }, "proxy_protocol"},
     {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},

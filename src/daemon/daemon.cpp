@@ -8,8 +8,11 @@
 namespace nsrelay {
 namespace {
 
-/// How often names are looked up again and pending listeners are tried again.
-constexpr auto kTick = std::chrono::seconds(1);
+/// How often pending listeners are tried again besides the events that could change them: seldom
+/// where there are thousands.
+constexpr auto kRetry = std::chrono::seconds(1);
+constexpr auto kRetryOfMany = std::chrono::seconds(10);
+constexpr std::size_t kMany = 256;
 
 /// The soft limit of descriptors becomes the hard one: only select(2), which nobody here uses, has
 /// a reason for the low default. Returns the limit.
@@ -51,6 +54,8 @@ Daemon::Daemon(std::shared_ptr<const Config> config, std::unique_ptr<EventLoop> 
       log_(config_->log.level),
       context_(*loop_, log_, pipe_limits(raise_descriptor_limit())),
       reconciler_(context_, registry_, config_),
+      watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
+      drainer_(*loop_, context_.connections(), config_->drain_timeout),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
@@ -62,13 +67,15 @@ Daemon::~Daemon() = default;
 
 void Daemon::run() {
   reconciler_.reconcile();
+  reconciler_.finish();
+  watcher_.start();
   log_.write({.event = log_event::kStarted,
               .more = {{"version", NSRELAY_VERSION},
                        {"config", config_->file},
                        {"rules", std::to_string(config_->rules.size())},
                        {"listening", std::to_string(reconciler_.listening())},
                        {"pending", std::to_string(reconciler_.pending())}}});
-  tick_timer_.start(loop_->now() + kTick);
+  tick_timer_.start(loop_->now() + kRetry);
   loop_->run();
   log_.write({.event = log_event::kStopped});
   log_.flush();
@@ -86,18 +93,21 @@ void Daemon::on_signal(int signal) noexcept {
 }
 
 void Daemon::on_tick() noexcept {
-  if (stopping_)
-    return;
-  tick_timer_.start(loop_->now() + kTick);
-  const bool changed = registry_.refresh();
-  if (changed || reconciler_.pending() > 0)
+  const std::size_t pending = reconciler_.pending();
+  if (pending > 0)
     reconciler_.reconcile();
-  if (changed)
-    reconciler_.end_orphans();
+  tick_timer_.start(loop_->now() + (pending > kMany ? kRetryOfMany : kRetry));
+}
+
+void Daemon::on_netns_change() noexcept {
+  reconciler_.reconcile();
+  drainer_.end_orphans(registry_.present_cookies());
 }
 
 void Daemon::begin_stop() {
   stopping_ = true;
+  watcher_.stop();
+  tick_timer_.stop();
   reconciler_.close_all();
   log_.write({.event = log_event::kStopping,
               .more = {{"connections", std::to_string(context_.connections().size())},

@@ -1,13 +1,21 @@
 #include "nsrelay/daemon/reconciler.hpp"
 
 #include <algorithm>
-#include <set>
 
+#include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/relay/listener_factory.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
 
 namespace nsrelay {
 namespace {
+
+constexpr int kOpensPerSlice = 64;
+constexpr auto kRouteInterval = std::chrono::milliseconds(5);
+
+/// Whether a listener could not be opened for want of an address or an interface.
+bool waits_for_route(int error) {
+  return error == EADDRNOTAVAIL || error == ENODEV;
+}
 
 template <class Map>
 std::vector<ListenerKey> keys_of(const Map& map) {
@@ -28,26 +36,55 @@ std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted) {
 
 Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry,
                        std::shared_ptr<const Config> config)
-    : context_(context), registry_(registry), config_(std::move(config)) {}
+    : context_(context),
+      registry_(registry),
+      config_(std::move(config)),
+      next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
+      appeared_(context.loop(), kRouteInterval,
+                Delegate<void()>::to<&Reconciler::reconcile>(this)) {
+  if (auto routes = RouteMonitor::create(context.loop(),
+                                         Delegate<void()>::to<&CoalescedCall::request>(&appeared_)))
+    routes_ = *std::move(routes);
+}
 
 Reconciler::~Reconciler() = default;
 
-void Reconciler::reconcile() {
+void Reconciler::reconcile() noexcept {
   std::map<ListenerKey, DesiredListener> desired;
-  for (DesiredListener& wanted : expand(
-           *config_, [this](const NetnsSelector& one) { return std::vector{registry_.get(one)}; }))
+  for (DesiredListener& wanted :
+       expand(*config_, [this](const NetnsSelector& one) { return registry_.find(one); }))
     desired.emplace(ListenerKey(wanted.key), std::move(wanted));
   const ListenerDiff changes = diff(keys_of(managed_), keys_of(desired));
   for (const ListenerKey& key : changes.close)
     close(key);
+  if (!changes.close.empty())
+    for (auto& [rule, runtime] : runtimes_)
+      runtime->prune_pools();
+  to_open_.clear();
   for (auto& [key, wanted] : desired) {
     Managed& managed = managed_[key];
     managed.wanted = std::move(wanted);
     if (managed.listener)
       rename(managed);
     else
-      open(managed);
+      to_open_.push_back(key);
   }
+  open_slice();
+}
+
+void Reconciler::open_slice() noexcept {
+  for (int i = 0; i < kOpensPerSlice && !to_open_.empty(); ++i) {
+    if (const auto found = managed_.find(to_open_.front()); found != managed_.end())
+      open(found->second);
+    to_open_.pop_front();
+  }
+  if (!to_open_.empty())
+    next_slice_.schedule();
+}
+
+void Reconciler::finish() {
+  while (!to_open_.empty())
+    open_slice();
 }
 
 void Reconciler::close(const ListenerKey& key) {
@@ -58,7 +95,7 @@ void Reconciler::close(const ListenerKey& key) {
 }
 
 void Reconciler::open(Managed& managed) {
-  auto opened = try_to_open(managed.wanted);
+  auto opened = try_to_open_or_wait_for_route(managed.wanted);
   if (opened) {
     managed.listener = *std::move(opened);
     managed.reason.clear();
@@ -69,11 +106,22 @@ void Reconciler::open(Managed& managed) {
   }
 }
 
+/// An address or interface that is missing will be heard of; it may have come just before.
+Result<std::unique_ptr<Listener>> Reconciler::try_to_open_or_wait_for_route(
+    const DesiredListener& wanted) {
+  auto opened = try_to_open(wanted);
+  if (opened || !routes_ || !wanted.netns->netns || !waits_for_route(opened.error().number()) ||
+      !routes_->include(*wanted.netns->netns))
+    return opened;
+  return try_to_open(wanted);
+}
+
 Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener& wanted) {
   if (wanted.taken_by != nullptr)
     return Error("the same listener as rule \"" + wanted.taken_by->name + "\"");
   if (!wanted.netns->netns)
     return Error("namespace absent: " + wanted.netns->why_absent);
+  const ScopeExit park([&] { wanted.netns->netns->park(); });
   RuleRuntime& runtime = runtime_of(*wanted.rule);
   return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
                        {*wanted.listen, wanted.port, *wanted.netns->netns});
@@ -93,17 +141,10 @@ void Reconciler::close_all() {
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
   managed_.clear();
-}
-
-void Reconciler::end_orphans() {
-  const std::set<std::uint64_t> present = registry_.present_cookies();
-  const auto is_gone = [&](std::uint64_t cookie) {
-    return cookie != 0 && !present.contains(cookie);
-  };
-  context_.connections().for_each([&](Forwarded& connection) {
-    if (is_gone(connection.listener().cookie) || is_gone(connection.upstream_cookie()))
-      connection.end(Reason::NetnsDeleted);
-  });
+  to_open_.clear();
+  next_slice_.cancel();
+  appeared_.cancel();
+  routes_.reset();
 }
 
 std::size_t Reconciler::listening() const {

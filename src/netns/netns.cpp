@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#include <optional>
 
 #include "nsrelay/netns/netns_scope.hpp"
 
@@ -34,11 +37,16 @@ Result<std::uint64_t> cookie_of_socket_inside(const Netns& netns) {
   return cookie;
 }
 
-Result<std::uint64_t> cookie_of(int file, const Netns& netns) {
+/// Nothing where the kernel is too old to tell without entering.
+std::optional<std::uint64_t> cookie_of_file(int file) {
   std::uint64_t cookie = 0;
-  if (::ioctl(file, kNsGetId, &cookie) == 0)
-    return cookie;
-  return cookie_of_socket_inside(netns);
+  if (::ioctl(file, kNsGetId, &cookie) != 0)
+    return std::nullopt;
+  return cookie;
+}
+
+UniqueFd open_file(const std::string& path) {
+  return UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 }
 
 }  // namespace
@@ -51,16 +59,43 @@ Result<Netns> Netns::from_file(UniqueFd file, const std::string& path) {
     return Error(path + ": not a namespace file");
   if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
     return Error(path + ": a namespace, but not a network namespace");
-  Netns netns(std::move(file));
-  auto cookie = cookie_of(netns.fd(), netns);
+  Netns netns(std::move(file), path);
+  if (const auto known = cookie_of_file(netns.fd_.get())) {
+    netns.cookie_ = *known;
+    return netns;
+  }
+  auto cookie = cookie_of_socket_inside(netns);
   if (!cookie)
     return std::move(cookie).error().with_context(path);
   netns.cookie_ = *cookie;
   return netns;
 }
 
+Result<int> Netns::fd() const {
+  if (fd_)
+    return fd_.get();
+  auto again = open(path_);
+  if (!again)
+    return std::move(again).error();
+  if (again->cookie_ != cookie_)
+    return Error::from_errno(path_, ESTALE);
+  fd_ = std::move(again->fd_);
+  return fd_.get();
+}
+
+void Netns::park() const {
+  if (!path_.empty())
+    fd_.close();
+}
+
+bool Netns::process_has_ended() const {
+  // A pidfd is readable once its process has ended (pidfd_open(2)).
+  pollfd ended{fd_.get(), POLLIN, 0};
+  return path_.empty() && ::poll(&ended, 1, 0) == 1;
+}
+
 Result<Netns> Netns::open(const std::string& path) {
-  UniqueFd file = UniqueFd::adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  UniqueFd file = open_file(path);
   if (!file)
     return Error::from_errno(path);
   return from_file(std::move(file), path);
@@ -78,8 +113,10 @@ Result<Netns> Netns::of_process(pid_t pid) {
   auto file = open("/proc/" + std::to_string(pid) + "/ns/net");
   if (!file)
     return std::move(file).error();
-  Netns netns(std::move(pidfd));
+  Netns netns(std::move(pidfd), "");
   netns.cookie_ = file->cookie();
+  if (netns.process_has_ended())  // then the file may have been its successor's
+    return Error::from_errno("pid " + std::to_string(pid), ESRCH);
   return netns;
 }
 

@@ -1,7 +1,10 @@
 #include "nsrelay/netns/netns_registry.hpp"
 
-#include <poll.h>
+#include <dirent.h>
+#include <fnmatch.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "nsrelay/netns/netns_scope.hpp"
@@ -9,13 +12,9 @@
 namespace nsrelay {
 namespace {
 
-constexpr std::string_view kNamedNetnsFolder = "/run/netns/";
+constexpr const char* kNamedFolder = "/run/netns";
 
-/// A pidfd is readable once its process has ended (pidfd_open(2)).
-bool process_has_ended(const Netns& netns) {
-  pollfd ended{netns.fd(), POLLIN, 0};
-  return ::poll(&ended, 1, 0) == 1;
-}
+using Kind = NetnsSelector::Kind;
 
 /// Whether a failed look-up says that there is no such namespace. Being out of descriptors, memory
 /// or permission says nothing about it.
@@ -25,75 +24,216 @@ bool says_absent(const Error& error) {
          error.number() == kNotANamespaceFile;
 }
 
-Result<Netns> open_netns(const NetnsSelector& selector) {
-  switch (selector.kind) {
-    case NetnsSelector::Kind::Name:
-      return Netns::open(std::string(kNamedNetnsFolder) + selector.text);
-    case NetnsSelector::Kind::Path:
-      return Netns::open(selector.text);
-    case NetnsSelector::Kind::Pid:
-      return Netns::of_process(selector.pid);
-    default:
-      return Netns::current();
-  }
+std::string last_part(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool matches(const std::string& glob, const std::string& name) {
+  return ::fnmatch(glob.c_str(), name.c_str(), FNM_PERIOD) == 0;
+}
+
+/// The names in a folder; none where it does not exist (yet).
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(::opendir(folder.c_str()), ::closedir);
+  while (const dirent* item = directory ? ::readdir(directory.get()) : nullptr)
+    names.emplace_back(item->d_name);
+  return names;
 }
 
 }  // namespace
 
-NetnsRef NetnsRegistry::get(const NetnsSelector& selector) {
-  const auto [found, is_new] = tracked_.try_emplace(selector.text);
-  Tracked& tracked = found->second;
-  if (is_new) {
-    tracked.selector = selector;
-    tracked.entry->name = netns_display_name(selector);
-    look_up(tracked);
+/// The bounds and the outcome of one refresh().
+struct NetnsRegistry::Slice {
+  std::size_t opens_left;
+  Refreshed outcome{};
+};
+
+std::vector<NetnsRef> NetnsRegistry::find(const NetnsSelector& selector) {
+  switch (selector.kind) {
+    case Kind::Name:
+      return {follow_file(std::string(kNamedFolder) + "/" + selector.text).entry};
+    case Kind::Path:
+      return {follow_file(selector.text).entry};
+    case Kind::Pid:
+      return {find_process(selector)};
+    case Kind::NamePattern:
+    case Kind::PathPattern:
+      return find_pattern(selector);
+    case Kind::Default:
+    case Kind::Same:
+      break;
   }
-  return tracked.entry;
+  if (!own_) {
+    own_ = std::make_shared<NetnsEntry>(NetnsEntry{"default", std::nullopt, ""});
+    if (auto own = Netns::current())
+      own_->netns = *std::move(own);
+  }
+  return {own_};
 }
 
-bool NetnsRegistry::refresh() {
-  bool changed = false;
-  for (auto& [text, tracked] : tracked_)
-    changed |= look_up(tracked);
-  return changed;
+NetnsRegistry::File& NetnsRegistry::follow_file(const std::string& path) {
+  const auto [found, is_new] = files_.try_emplace(path);
+  File& file = found->second;
+  file.by_name = true;
+  if (is_new) {
+    file.entry->name = last_part(path);
+    Slice slice{SIZE_MAX};
+    look_at_file(path, file, slice);
+  }
+  return file;
+}
+
+NetnsRef NetnsRegistry::find_process(const NetnsSelector& selector) {
+  const auto [found, is_new] = processes_.try_emplace(selector.text);
+  Process& process = found->second;
+  if (is_new) {
+    process.pid = selector.pid;
+    process.entry->name = selector.text;
+    Slice slice{SIZE_MAX};
+    look_at_process(process, slice);
+  }
+  return process.entry;
+}
+
+std::vector<NetnsRef> NetnsRegistry::find_pattern(const NetnsSelector& selector) {
+  const auto [found, is_new] = patterns_.try_emplace(selector.text);
+  Pattern& pattern = found->second;
+  if (is_new) {
+    const bool is_path = selector.kind == Kind::PathPattern;
+    pattern.folder = is_path ? folder_of(selector.text) : kNamedFolder;
+    pattern.glob = is_path ? last_part(selector.text) : selector.text;
+    refresh();
+  }
+  std::vector<NetnsRef> entries;
+  const std::string prefix = pattern.folder == "/" ? "/" : pattern.folder + "/";
+  for (auto file = files_.lower_bound(prefix);
+       file != files_.end() && file->first.starts_with(prefix); ++file)
+    if (file->second.entry->netns && file->first.find('/', prefix.size()) == std::string::npos &&
+        matches(pattern.glob, file->second.entry->name))
+      entries.push_back(file->second.entry);
+  return entries;
+}
+
+NetnsRegistry::Refreshed NetnsRegistry::refresh(std::size_t most_opened) {
+  list_folders();
+  Slice slice{most_opened};
+  for (auto file = files_.begin(); file != files_.end();) {
+    look_at_file(file->first, file->second, slice);
+    // Who still holds the entry of a name that is gone sees it absent.
+    const bool is_wanted = file->second.by_name || file->second.listed || file->second.entry->netns;
+    file = is_wanted ? std::next(file) : files_.erase(file);
+  }
+  for (auto& [text, process] : processes_)
+    look_at_process(process, slice);
+  return slice.outcome;
+}
+
+/// Makes an entry for every name that a pattern matches and marks what is there.
+void NetnsRegistry::list_folders() {
+  for (auto& [path, file] : files_)
+    file.listed = false;
+  std::map<std::string, std::vector<std::string>> globs;
+  for (const auto& [text, pattern] : patterns_)
+    globs[pattern.folder].push_back(pattern.glob);
+  for (const auto& [folder, patterns] : globs) {
+    for (const std::string& name : names_in(folder)) {
+      if (std::none_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& glob) { return matches(glob, name); }))
+        continue;
+      const auto [found, is_new] =
+          files_.try_emplace(folder == "/" ? "/" + name : folder + "/" + name);
+      found->second.listed = true;
+      if (is_new)
+        found->second.entry->name = name;
+    }
+  }
+}
+
+void NetnsRegistry::look_at_file(const std::string& path, File& file, Slice& slice) {
+  const auto stamp = stamp_of(path);
+  if (!stamp) {
+    file.stamp = {};
+    replace(*file.entry, Error::from_errno(path, ENOENT), slice);
+    return;
+  }
+  if (stamp->is_certain() && *stamp == file.stamp)
+    return;
+  if (slice.opens_left == 0) {
+    slice.outcome.more = true;
+    return;
+  }
+  --slice.opens_left;
+  auto found = Netns::open(path);
+  // Certain only if it was the same before and after it was opened.
+  file.stamp = found && stamp_of(path) == stamp ? *stamp : MountStamp{};
+  if (found)
+    found->park();
+  replace(*file.entry, std::move(found), slice);
+}
+
+void NetnsRegistry::look_at_process(Process& process, Slice& slice) {
+  if (process.entry->netns && !process.entry->netns->process_has_ended())
+    return;
+  // Its number may by now be another's: once ended, it stays ended.
+  process.ended |= process.entry->netns.has_value();
+  if (process.ended)
+    replace(*process.entry, Error(process.entry->name + ": the process has ended"), slice);
+  else
+    replace(*process.entry, Netns::of_process(process.pid), slice);
+}
+
+void NetnsRegistry::replace(NetnsEntry& entry, Result<Netns> found, Slice& slice) {
+  if (found && entry.is(found->cookie()))
+    return;
+  const bool was_present = entry.netns.has_value();
+  if (!found && was_present && !says_absent(found.error()))
+    return;
+  entry.netns.reset();
+  entry.why_absent.clear();
+  if (found)
+    entry.netns = *std::move(found);
+  else
+    entry.why_absent = std::move(found).error().message();
+  slice.outcome.changed |= was_present || entry.netns.has_value();
 }
 
 std::set<std::uint64_t> NetnsRegistry::present_cookies() const {
   std::set<std::uint64_t> cookies = {home_netns().cookie()};
-  for (const auto& [text, tracked] : tracked_)
-    if (tracked.entry->netns)
-      cookies.insert(tracked.entry->netns->cookie());
+  for (const auto& [path, file] : files_)
+    if (file.entry->netns)
+      cookies.insert(file.entry->netns->cookie());
+  for (const auto& [text, process] : processes_)
+    if (process.entry->netns)
+      cookies.insert(process.entry->netns->cookie());
   return cookies;
 }
 
-bool NetnsRegistry::look_up(Tracked& tracked) {
-  NetnsEntry& entry = *tracked.entry;
-  const NetnsSelector::Kind kind = tracked.selector.kind;
-  if (entry.netns && kind == NetnsSelector::Kind::Default)
-    return false;
-  // A process keeps its identity in the pidfd; its number may by now be another's.
-  if (entry.netns && kind == NetnsSelector::Kind::Pid && !process_has_ended(*entry.netns))
-    return false;
-  auto found = open_netns(tracked.selector);
-  if (found && entry.is(found->cookie()))
-    return false;
-  const bool was_present = entry.netns.has_value();
-  if (!found && was_present && !says_absent(found.error()))
-    return false;
-  entry.netns.reset();
-  if (!found) {
-    entry.why_absent = std::move(found).error().message();
-    return was_present;
-  }
-  entry.netns = *std::move(found);
-  entry.why_absent.clear();
-  return true;
+std::set<std::string> NetnsRegistry::folders() const {
+  std::set<std::string> folders;
+  for (const auto& [path, file] : files_)
+    folders.insert(folder_of(path));
+  for (const auto& [text, pattern] : patterns_)
+    folders.insert(pattern.folder);
+  return folders;
+}
+
+std::map<pid_t, int> NetnsRegistry::live_processes() const {
+  std::map<pid_t, int> live;
+  for (const auto& [text, process] : processes_)
+    if (process.entry->netns)
+      if (const auto fd = process.entry->netns->fd())
+        live[process.pid] = *fd;
+  return live;
 }
 
 std::string netns_display_name(const NetnsSelector& selector) {
-  if (selector.kind == NetnsSelector::Kind::Path)
-    return selector.text.substr(selector.text.rfind('/') + 1);
-  return selector.text;
+  return selector.kind == Kind::Path ? last_part(selector.text) : selector.text;
 }
 
 }  // namespace nsrelay

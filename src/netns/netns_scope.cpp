@@ -25,10 +25,13 @@ int home_fd() {
 }  // namespace
 
 Result<NetnsScope> NetnsScope::enter(const Netns& netns) {
+  const auto fd = netns.fd();  // before the lock: opening it again may take a scope of its own
+  if (!fd)
+    return fd.error();
   NetnsScope scope{std::unique_lock(scope_mutex())};
   if (home_fd() < 0)
     return Error("the own network namespace cannot be opened (/proc/thread-self/ns/net)");
-  if (::setns(netns.fd(), CLONE_NEWNET) != 0)
+  if (::setns(*fd, CLONE_NEWNET) != 0)
     return Error::from_errno("setns");
   scope.away_ = true;
   return scope;

@@ -157,6 +157,11 @@ Connector::Step Connector::attempt() {
   if (!pool_.netns().netns)
     return fail(Reason::UpstreamNetnsAbsent, pool_.netns().why_absent);
   const Netns& netns = *pool_.netns().netns;
+  if (const auto fd = netns.fd(); !fd) {
+    const Reason reason = classify(fd.error().number());
+    return fail(reason == Reason::OutOfDescriptors ? reason : Reason::UpstreamNetnsAbsent,
+                fd.error().message());
+  }
   const std::string& zone = current().kind == TargetSpec::Kind::Address
                                 ? current().addresses.front().zone
                                 : std::string();

@@ -3,10 +3,12 @@
 #include <memory>
 
 #include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/reconciler.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/event/signal_watcher.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/netns/netns_watcher.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/telemetry/log.hpp"
 
@@ -31,6 +33,7 @@ class Daemon {
 
   void on_signal(int signal) noexcept;
   void on_tick() noexcept;
+  void on_netns_change() noexcept;
   void on_before_wait() noexcept { log_.flush(); }
   void on_drain_timeout() noexcept;
   void on_no_connections() noexcept;
@@ -43,6 +46,8 @@ class Daemon {
   NetnsRegistry registry_;
   RelayContext context_;
   Reconciler reconciler_;
+  NetnsWatcher watcher_;
+  Drainer drainer_;
   Timer tick_timer_;
   Timer drain_timer_;
   std::unique_ptr<SignalWatcher> signals_;

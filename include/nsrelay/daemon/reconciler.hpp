@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,7 +9,9 @@
 
 #include "nsrelay/config/config.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
+#include "nsrelay/event/coalesced_call.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/netns/route_monitor.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
@@ -17,9 +20,11 @@ namespace nsrelay {
 
 /// Makes the listeners that are open equal to those that the configuration asks for.
 ///
-/// Whatever happens (start, a namespace that came or went, a retry) changes an input and calls
-/// reconcile(), which is idempotent. What cannot be opened is pending, with its reason, and is
-/// tried again by every later call; its reason is logged when it changes.
+/// Whatever happens (start, a namespace that came or went, an address that appeared, a retry)
+/// changes an input and calls reconcile(), which is idempotent. What cannot be opened is pending,
+/// with its reason, and is tried again by every later call; its reason is logged when it changes.
+/// Opening is done in slices, so that thousands of namespaces that appear together do not hold up
+/// traffic.
 class Reconciler {
  public:
   /// Borrows `context` and `registry`, which must outlive it.
@@ -28,13 +33,13 @@ class Reconciler {
   Reconciler& operator=(const Reconciler&) = delete;
   ~Reconciler();
 
-  void reconcile();
+  void reconcile() noexcept;
+
+  /// Does now what reconcile() has put off to later iterations of the loop.
+  void finish();
 
   /// Serves who waits in the backlogs, then closes every listener for good.
   void close_all();
-
-  /// Ends the connections that touch a namespace which no name means any more.
-  void end_orphans();
 
   [[nodiscard]] std::size_t listening() const;
   [[nodiscard]] std::size_t pending() const { return managed_.size() - listening(); }
@@ -46,9 +51,11 @@ class Reconciler {
     std::string reason;                  ///< why it is pending
   };
 
+  void open_slice() noexcept;
   void close(const ListenerKey& key);
   void open(Managed& managed);
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
+  Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
   void rename(Managed& managed);
   RuleRuntime& runtime_of(const ForwardRule& rule);
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
@@ -60,6 +67,10 @@ class Reconciler {
   std::shared_ptr<const Config> config_;
   std::map<const ForwardRule*, std::unique_ptr<RuleRuntime>> runtimes_;
   std::map<ListenerKey, Managed> managed_;
+  std::deque<ListenerKey> to_open_;
+  DeferredCall next_slice_;
+  CoalescedCall appeared_;
+  std::unique_ptr<RouteMonitor> routes_;  ///< absent where the kernel or our privileges say no
 };
 
 }  // namespace nsrelay

@@ -13,7 +13,7 @@ namespace nsrelay {
 /// A network namespace: something that setns(2) takes, and the kernel's cookie, which is its
 /// identity. A name or an inode number is none: both are given to the next namespace at once.
 ///
-/// Made from a file it holds the namespace alive; made from a process it does not.
+/// While its descriptor is open a namespace file holds the namespace alive; a process does not.
 class Netns {
  public:
   /// The namespace of the calling thread.
@@ -31,15 +31,24 @@ class Netns {
   /// SO_NETNS_COOKIE of every socket in it (socket(7)): never given twice since boot.
   [[nodiscard]] std::uint64_t cookie() const { return cookie_; }
 
-  /// A namespace file or a pidfd, for setns(2).
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  /// A descriptor for setns(2): a namespace file or a pidfd. Opened again where it was parked;
+  /// fails with ESTALE where the path means another namespace by now, or with the error of open(2).
+  [[nodiscard]] Result<int> fd() const;
+
+  /// Closes the descriptor until it is needed again, where there is a path to open it by: thousands
+  /// of namespaces that nobody enters at present then cost none.
+  void park() const;
+
+  /// Where the process ended that it was made from. Never for one made from a file.
+  [[nodiscard]] bool process_has_ended() const;
 
  private:
-  explicit Netns(UniqueFd fd) : fd_(std::move(fd)) {}
+  Netns(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
   static Result<Netns> from_file(UniqueFd file, const std::string& path);
 
-  UniqueFd fd_;
+  mutable UniqueFd fd_;
+  std::string path_;  ///< empty: made from a process
   std::uint64_t cookie_ = 0;
 };
 

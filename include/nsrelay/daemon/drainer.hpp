@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+
+#include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/relay/connection_table.hpp"
+
+namespace nsrelay {
+
+/// Ends what is forwarded to or from namespaces that are gone, as `on_netns_delete` of its rule
+/// says: at once, when a drain is over, or never.
+class Drainer {
+ public:
+  /// Borrows both. `patience` is how long a drain may take.
+  Drainer(EventLoop& loop, ConnectionTable& connections, Duration patience);
+  Drainer(const Drainer&) = delete;
+  Drainer& operator=(const Drainer&) = delete;
+
+  /// `present`: the identities of the namespaces that some name means now. Costs a look at every
+  /// connection; to be called when one is gone.
+  void end_orphans(const std::set<std::uint64_t>& present);
+
+ private:
+  void on_deadline() noexcept;
+  void start_timer();
+
+  EventLoop& loop_;
+  ConnectionTable& connections_;
+  Duration patience_;
+  std::map<std::uint64_t, TimePoint> draining_;  // by cookie
+  Timer timer_;
+};
+
+}  // namespace nsrelay
