@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config_file.hpp"
+#include "forwarding_loops.hpp"
 #include "listener_conflicts.hpp"
 #include "option_input.hpp"
 #include "rule_draft.hpp"
@@ -30,6 +31,7 @@ void check_rules(const std::vector<RuleDraft>& drafts, FaultList& faults) {
   for (const RuleDraft& draft : drafts)
     check_rule(draft, faults);
   check_listener_conflicts(drafts, faults);
+  check_forwarding_loops(drafts, faults);
 }
 
 /// Fills `config` from the document; what is wrong becomes faults.

@@ -11,6 +11,8 @@
 #include <tuple>
 #include <utility>
 
+#include "netns_selector.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -42,17 +44,6 @@ class Numbering {
   std::map<std::string, int> numbers_;
   std::vector<std::string> texts_;
 };
-
-/// One text for all spellings of a namespace: `ns1` is /run/netns/ns1, and /var/run is /run.
-std::string canonical(const NetnsSelector& selector) {
-  constexpr std::string_view kVarRun = "/var/run/";
-  using Kind = NetnsSelector::Kind;
-  if (selector.kind == Kind::Name || selector.kind == Kind::NamePattern)
-    return "/run/netns/" + selector.text;
-  if (selector.text.starts_with(kVarRun))
-    return "/run/" + selector.text.substr(kVarRun.size());
-  return selector.text;
-}
 
 bool is_pattern(const std::string& netns) {
   return netns.find_first_of("*?[") != std::string::npos;
@@ -145,7 +136,7 @@ bool ConflictFinder::add_claims(std::uint32_t draft) {
 void ConflictFinder::add_claims_of(std::uint32_t draft, std::uint32_t listen, int place) {
   const ForwardRule& rule = drafts_[draft].rule;
   for (std::uint32_t selector = 0; selector < rule.netns.size(); ++selector)
-    claims_.push_back({place, netns_.number_of(canonical(rule.netns[selector])),
+    claims_.push_back({place, netns_.number_of(canonical_text(rule.netns[selector])),
                        rule.listen[listen].ports, draft, listen, selector});
 }
 

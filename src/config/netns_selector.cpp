@@ -99,4 +99,14 @@ Result<NetnsSelector> parse_upstream_netns(std::string_view text) {
   return parsed;
 }
 
+std::string canonical_text(const NetnsSelector& selector) {
+  constexpr std::string_view kVarRun = "/var/run/";
+  using Kind = NetnsSelector::Kind;
+  if (selector.kind == Kind::Name || selector.kind == Kind::NamePattern)
+    return "/run/netns/" + selector.text;
+  if (selector.text.starts_with(kVarRun))
+    return "/run/" + selector.text.substr(kVarRun.size());
+  return selector.text;
+}
+
 }  // namespace nsrelay

@@ -55,7 +55,7 @@ Daemon::Daemon(std::shared_ptr<const Config> config, std::unique_ptr<EventLoop> 
       context_(*loop_, log_, pipe_limits(raise_descriptor_limit())),
       reconciler_(context_, registry_, config_),
       watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
-      drainer_(*loop_, context_.connections(), config_->drain_timeout),
+      drainer_(context_, config_->drain_timeout),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL

@@ -14,14 +14,14 @@ void for_each_side(const Forwarded& one, Visit visit) {
 
 }  // namespace
 
-Drainer::Drainer(EventLoop& loop, ConnectionTable& connections, Duration patience)
-    : loop_(loop),
-      connections_(connections),
+Drainer::Drainer(RelayContext& context, Duration patience)
+    : loop_(context.loop()),
+      context_(context),
       patience_(patience),
-      timer_(loop.timers(), Delegate<void()>::to<&Drainer::on_deadline>(this)) {}
+      timer_(loop_.timers(), Delegate<void()>::to<&Drainer::on_deadline>(this)) {}
 
 void Drainer::end_orphans(const std::set<std::uint64_t>& present) {
-  connections_.for_each([&](Forwarded& one) {
+  context_.connections().for_each([&](Forwarded& one) {
     const OnNetnsDelete policy = one.runtime().rule().on_netns_delete;
     bool is_over = false;
     for_each_side(one, [&](std::uint64_t cookie) {
@@ -34,6 +34,7 @@ void Drainer::end_orphans(const std::set<std::uint64_t>& present) {
     if (is_over)
       one.end(Reason::NetnsDeleted);
   });
+  context_.lingering().reset_orphans(present);
   start_timer();
 }
 
@@ -42,7 +43,7 @@ void Drainer::on_deadline() noexcept {
   for (const auto& [cookie, deadline] : draining_)
     if (deadline <= loop_.now())
       due.insert(cookie);
-  connections_.for_each([&](Forwarded& one) {
+  context_.connections().for_each([&](Forwarded& one) {
     bool is_over = false;
     for_each_side(one, [&](std::uint64_t cookie) { is_over |= due.contains(cookie); });
     if (is_over && one.runtime().rule().on_netns_delete == OnNetnsDelete::Drain)

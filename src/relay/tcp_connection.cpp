@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/netns/netns_scope.hpp"
 
 namespace nsrelay {
 namespace {
@@ -336,11 +337,8 @@ void TcpConnection::end(Reason reason) {
 
 void TcpConnection::finish(Reason reason, bool reset) {
   set_state(State::Closed);
-  for (Side* side : {&client_, &upstream_}) {
-    if (reset && side->fd)
-      reset_on_close(side->fd.get());
-    side->watcher.stop_and_close(side->fd);
-  }
+  close_side(client_, listener_->cookie, reset);
+  close_side(upstream_, upstream_cookie_, reset);
   timer_.stop();
   run_again_.cancel();
   if (connector_)
@@ -352,6 +350,19 @@ void TcpConnection::finish(Reason reason, bool reset) {
   write_record(reason);
   runtime_.connection_ended();
   context_.loop().destroy_later(context_.connections().take(*this));
+}
+
+void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
+  if (!side.fd)
+    return;
+  const bool is_home = cookie == home_netns().cookie();
+  if (reset) {
+    reset_on_close(side.fd.get());
+  } else if (!is_home && !side.is_unix && unacknowledged_bytes(side.fd.get()) > 0) {
+    side.watcher.stop();
+    context_.lingering().take(std::move(side.fd), cookie);
+  }
+  side.watcher.stop_and_close(side.fd);
 }
 
 void TcpConnection::write_record(Reason reason) const {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "nsrelay/event/event_loop.hpp"
-#include "nsrelay/relay/connection_table.hpp"
+#include "nsrelay/relay/relay_context.hpp"
 
 namespace nsrelay {
 
@@ -13,8 +13,8 @@ namespace nsrelay {
 /// says: at once, when a drain is over, or never.
 class Drainer {
  public:
-  /// Borrows both. `patience` is how long a drain may take.
-  Drainer(EventLoop& loop, ConnectionTable& connections, Duration patience);
+  /// Borrows `context`. `patience` is how long a drain may take.
+  Drainer(RelayContext& context, Duration patience);
   Drainer(const Drainer&) = delete;
   Drainer& operator=(const Drainer&) = delete;
 
@@ -27,7 +27,7 @@ class Drainer {
   void start_timer();
 
   EventLoop& loop_;
-  ConnectionTable& connections_;
+  RelayContext& context_;
   Duration patience_;
   std::map<std::uint64_t, TimePoint> draining_;  // by cookie
   Timer timer_;

@@ -10,6 +10,7 @@
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
 #include "nsrelay/relay/connection_table.hpp"
+#include "nsrelay/relay/lingering_sockets.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
 #include "nsrelay/telemetry/log.hpp"
 
@@ -20,7 +21,7 @@ class RelayContext {
  public:
   /// Borrows `loop` and `log`.
   RelayContext(EventLoop& loop, Log& log, const PipePool::Limits& pipe_limits)
-      : loop_(loop), log_(log), pipes_(pipe_limits) {}
+      : loop_(loop), log_(log), pipes_(pipe_limits), lingering_(loop) {}
   RelayContext(const RelayContext&) = delete;
   RelayContext& operator=(const RelayContext&) = delete;
 
@@ -28,6 +29,7 @@ class RelayContext {
   Log& log() { return log_; }
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
+  LingeringSockets& lingering() { return lingering_; }
   MoverResources mover_resources() { return {*buffer_, pipes_}; }
 
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
@@ -41,6 +43,7 @@ class RelayContext {
   Log& log_;
   PipePool pipes_;
   DescriptorReserve reserve_;
+  LingeringSockets lingering_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::optional<TimePoint> last_pause_;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone

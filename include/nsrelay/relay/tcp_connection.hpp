@@ -100,6 +100,7 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] std::optional<Duration> quiet_limit() const;
 
   void finish(Reason reason, bool reset);
+  void close_side(Side& side, std::uint64_t cookie, bool reset);
   void write_record(Reason reason) const;
 
   RelayContext& context_;
