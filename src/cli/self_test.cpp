@@ -16,7 +16,10 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/net/io_result.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
+#include "nsrelay/netns/mount_visibility.hpp"
+#include "nsrelay/netns/mount_watcher.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/netns/route_monitor.hpp"
 
 namespace nsrelay {
 namespace {
@@ -77,8 +80,49 @@ Finding named_namespaces() {
   if (error)
     return {Grade::Good, "named namespaces", "/run/netns does not exist yet: none is named"};
   const auto count = std::distance(begin(entries), end(entries));
-  return {Grade::Good, "named namespaces",
-          std::to_string(count) + " in /run/netns, looked up every second"};
+  return {Grade::Good, "named namespaces", std::to_string(count) + " in /run/netns"};
+}
+
+Finding namespace_identity() {
+  if (Netns::kernel_tells_identity())
+    return {Grade::Good, "namespace identity", "the cookie, read without entering (NS_GET_ID)"};
+  return {Grade::Fallback, "namespace identity",
+          "the cookie, read by a socket made inside (NS_GET_ID is not in this kernel)"};
+}
+
+Finding namespace_events(EventLoop& loop) {
+  const auto watcher = MountWatcher::create(loop, {});
+  if (!watcher)
+    return {Grade::Fallback, "namespace events", "none: names are looked up every half second"};
+  return {Grade::Good, "namespace events",
+          "mount events by " + std::string(to_string((*watcher)->method())) +
+              ", and a look at every name every 5 s"};
+}
+
+Finding namespace_visibility() {
+  std::ifstream file("/proc/self/mountinfo");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  switch (mount_visibility(text, "/run/netns")) {
+    case MountVisibility::Shared:
+      return {Grade::Good, "new namespaces", "names that others add to /run/netns are seen here"};
+    case MountVisibility::Slave:
+      return {Grade::Good, "new namespaces",
+              "names that others add to /run/netns arrive here (slave mount)"};
+    case MountVisibility::Private:
+      break;
+  }
+  return {Grade::Fallback, "new namespaces",
+          "/run is a private mount: names that other mount namespaces add are not seen; run in the "
+          "host's mount namespace or with slave propagation"};
+}
+
+Finding address_events(EventLoop& loop) {
+  const auto monitor = RouteMonitor::create(loop, {});
+  if (monitor)
+    return {Grade::Good, "address events", "one netlink socket hears every namespace"};
+  return {
+      Grade::Fallback, "address events",
+      monitor.error().message() + ": listeners that wait for an address are tried every second"};
 }
 
 Finding low_ports() {
@@ -163,10 +207,18 @@ Finding source_ports() {
 }  // namespace
 
 std::vector<Finding> examine_system() {
+  auto loop = EventLoop::create();
+  if (!loop)
+    return {{Grade::Broken, "event loop", loop.error().message()}};
+  EventLoop& events = **loop;
   return {kernel(),
           own_namespace(),
           entering_namespaces(),
           named_namespaces(),
+          namespace_identity(),
+          namespace_events(events),
+          namespace_visibility(),
+          address_events(events),
           low_ports(),
           ipv6(),
           mptcp(),

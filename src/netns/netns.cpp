@@ -71,6 +71,11 @@ Result<Netns> Netns::from_file(UniqueFd file, const std::string& path) {
   return netns;
 }
 
+bool Netns::kernel_tells_identity() {
+  const UniqueFd own = open_file("/proc/thread-self/ns/net");
+  return own && cookie_of_file(own.get()).has_value();
+}
+
 Result<int> Netns::fd() const {
   if (fd_)
     return fd_.get();

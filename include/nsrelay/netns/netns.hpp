@@ -28,6 +28,9 @@ class Netns {
   /// none.
   static Result<Netns> of_process(pid_t pid);
 
+  /// Whether this kernel tells the identity of a namespace file without entering it (NS_GET_ID).
+  static bool kernel_tells_identity();
+
   /// SO_NETNS_COOKIE of every socket in it (socket(7)): never given twice since boot.
   [[nodiscard]] std::uint64_t cookie() const { return cookie_; }
 
