@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/net/io_result.hpp"
@@ -100,9 +101,9 @@ Finding namespace_events(EventLoop& loop) {
 }
 
 Finding namespace_visibility() {
-  std::ifstream file("/proc/self/mountinfo");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  switch (mount_visibility(text, "/run/netns")) {
+  std::ostringstream text;
+  text << std::ifstream("/proc/self/mountinfo").rdbuf();
+  switch (mount_visibility(text.str(), "/run/netns")) {
     case MountVisibility::Shared:
       return {Grade::Good, "new namespaces", "names that others add to /run/netns are seen here"};
     case MountVisibility::Slave:
