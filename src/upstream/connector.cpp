@@ -193,8 +193,12 @@ Connector::Step Connector::attempt_from_sources(const Netns& netns) {
 Connector::Step Connector::connect_once(const Netns& netns,
                                         const std::optional<IpAddress>& source) {
   auto made = make_socket(netns, source);
-  if (!made)
-    return fail(made.error());
+  if (!made) {
+    // ENOENT and the like say something about the target only when connect(2) says it.
+    const Reason reason = classify(made.error().number());
+    return fail(reason == Reason::ConnectRefused ? Reason::ConnectFailed : reason,
+                made.error().message());
+  }
   socket_ = *std::move(made);
   const int status = ::connect(socket_.get(), address_.data(), address_.size());
   if (status != 0 && errno == EAGAIN && address_.is_unix())

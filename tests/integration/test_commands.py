@@ -255,3 +255,16 @@ def test_run_without_privileges_says_so(lab: Lab, tmp_path: Path) -> None:
     finally:
         daemon.kill()
         daemon.communicate()
+
+
+def test_run_without_a_stderr_does_not_log_into_a_socket(tmp_path: Path) -> None:
+    file = _write(tmp_path, json.dumps({"rules": [RULE | {"netns": f"nsr{os.getpid()}-absent"}]}))
+    daemon = subprocess.Popen(["sh", "-c", 'exec "$0" run -c "$1" 2>&-', BINARY, file])
+    try:
+        wait_until(
+            lambda: "anon_inode:[signalfd]" in process.open_files(daemon.pid).values(), "ready"
+        )
+        assert process.open_files(daemon.pid)[2] == "/dev/null"
+    finally:
+        daemon.terminate()
+        assert daemon.wait(10 * SLOWNESS) == 0

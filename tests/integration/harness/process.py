@@ -1,5 +1,6 @@
 """What /proc says about a process, and processes that never outlive the test run."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -28,6 +29,15 @@ def rss_bytes(pid: int) -> int:
 def descriptors(pid: int) -> list[int]:
     """The numbers of the open descriptors."""
     return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
+
+
+def open_files(pid: int) -> dict[int, str]:
+    """What each descriptor is, e.g. `/dev/null` or `anon_inode:[eventpoll]`."""
+    files = {}
+    for number in descriptors(pid):
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            files[number] = os.readlink(f"/proc/{pid}/fd/{number}")
+    return files
 
 
 def threads(pid: int) -> list[int]:
