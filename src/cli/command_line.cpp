@@ -75,12 +75,12 @@ class CommandLine {
     add_file_option(run);
     run.add_option_function<std::string>(
            "--log-level",
-           [this](const std::string& name) { run_options_.log_level = kLogLevels.at(name); },
+           [this](const std::string& name) { run_options_.log.level = kLogLevels.at(name); },
            "trace, debug, info, warn or error; wins over the file")
         ->check(CLI::IsMember(kLogLevels));
     run.add_option_function<std::string>(
            "--log-target",
-           [this](const std::string& name) { run_options_.log_target = kLogTargets.at(name); },
+           [this](const std::string& name) { run_options_.log.target = kLogTargets.at(name); },
            "auto or stderr; wins over the file")
         ->check(CLI::IsMember(kLogTargets));
   }

@@ -1,17 +1,15 @@
 #pragma once
 
-#include <optional>
 #include <string>
 
-#include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/daemon.hpp"
 
 namespace nsrelay {
 
 /// What `nsrelay run` was given on its command line. Absent: as the file says.
 struct RunOptions {
   std::string file;
-  std::optional<LogLevel> log_level;
-  std::optional<LogTarget> log_target;
+  LogOverrides log;
 };
 
 // One function a command; each returns the exit status.

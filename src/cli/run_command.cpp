@@ -15,10 +15,8 @@ int run_daemon(const RunOptions& options) {
       std::cerr << format_fault(options.file, fault) << '\n';
     return kUsage;
   }
-  auto config = std::make_shared<Config>(std::get<Config>(std::move(outcome)));
-  config->log.level = options.log_level.value_or(config->log.level);
-  config->log.target = options.log_target.value_or(config->log.target);
-  auto daemon = Daemon::create(std::move(config));
+  auto daemon = Daemon::create(std::make_shared<const Config>(std::get<Config>(std::move(outcome))),
+                               options.log);
   if (!daemon) {
     std::cerr << "nsrelay: " << daemon.error().message() << '\n';
     return kFailure;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "nsrelay/config/config_loader.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -34,11 +36,12 @@ PipePool::Limits pipe_limits(std::size_t descriptors) {
 
 }  // namespace
 
-Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> config) {
+Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> config,
+                                               const LogOverrides& overrides) {
   auto loop = EventLoop::create();
   if (!loop)
     return std::move(loop).error();
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), *std::move(loop)));
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), overrides, *std::move(loop)));
   auto signals =
       SignalWatcher::create(*daemon->loop_, {SIGTERM, SIGINT, SIGHUP},
                             SignalWatcher::Callback::to<&Daemon::on_signal>(daemon.get()));
@@ -48,17 +51,20 @@ Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> con
   return daemon;
 }
 
-Daemon::Daemon(std::shared_ptr<const Config> config, std::unique_ptr<EventLoop> loop)
-    : config_(std::move(config)),
+Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrides,
+               std::unique_ptr<EventLoop> loop)
+    : overrides_(overrides),
+      config_(std::move(config)),
       loop_(std::move(loop)),
-      log_(config_->log.level),
+      log_(overrides.level.value_or(config_->log.level)),
       context_(*loop_, log_, pipe_limits(raise_descriptor_limit())),
-      reconciler_(context_, registry_, config_),
-      watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
       drainer_(context_, config_->drain_timeout),
+      reconciler_(context_, registry_, drainer_, config_),
+      watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
+  context_.set_logs_connections(config_->log.connections);
   loop_->set_before_wait(Delegate<void()>::to<&Daemon::on_before_wait>(this));
   context_.connections().set_on_empty(Delegate<void()>::to<&Daemon::on_no_connections>(this));
 }
@@ -83,13 +89,42 @@ void Daemon::run() {
 
 void Daemon::on_signal(int signal) noexcept {
   if (signal == SIGHUP)
-    log_.write({.level = LogLevel::Warn,
-                .event = log_event::kReload,
-                .reason = "not supported by this build; the configuration stays in force"});
+    reload();
   else if (stopping_)
     end_connections();
   else
     begin_stop();
+}
+
+/// All or nothing: an invalid file changes nothing.
+void Daemon::reload() {
+  if (stopping_)
+    return;
+  auto outcome = load_config(config_->file);
+  if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&outcome)) {
+    for (const ConfigFault& fault : *faults)
+      log_.write(
+          {.level = LogLevel::Error,
+           .event = log_event::kReload,
+           .reason = format_fault(config_->file, fault),
+           .more = {{"result", "failed"}, {"next", "the old configuration stays in force"}}});
+    return;
+  }
+  apply(std::make_shared<const Config>(std::get<Config>(std::move(outcome))));
+}
+
+void Daemon::apply(std::shared_ptr<const Config> config) {
+  config_ = std::move(config);
+  log_.set_level(overrides_.level.value_or(config_->log.level));
+  context_.set_logs_connections(config_->log.connections);
+  drainer_.set_patience(config_->drain_timeout);
+  const Reconciler::Changes changes = reconciler_.replace_config(config_);
+  log_.write({.event = log_event::kReload,
+              .more = {{"result", "ok"},
+                       {"rules", std::to_string(config_->rules.size())},
+                       {"opened", std::to_string(changes.opened)},
+                       {"closed", std::to_string(changes.closed)},
+                       {"changed", std::to_string(changes.changed)}}});
 }
 
 void Daemon::on_tick() noexcept {

@@ -1,6 +1,7 @@
 #include "nsrelay/daemon/drainer.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace nsrelay {
 namespace {
@@ -10,6 +11,17 @@ void for_each_side(const Forwarded& one, Visit visit) {
   for (const std::uint64_t cookie : {one.listener().cookie, one.upstream_cookie()})
     if (cookie != 0)
       visit(cookie);
+}
+
+/// Takes out what is due.
+template <class Key>
+std::set<Key> take_due(std::map<Key, TimePoint>& draining, TimePoint now) {
+  std::set<Key> due;
+  for (const auto& [what, deadline] : draining)
+    if (deadline <= now)
+      due.insert(what);
+  std::erase_if(draining, [&](const auto& one) { return due.contains(one.first); });
+  return due;
 }
 
 }  // namespace
@@ -29,7 +41,7 @@ void Drainer::end_orphans(const std::set<std::uint64_t>& present) {
         return;
       is_over |= policy == OnNetnsDelete::Close;
       if (policy == OnNetnsDelete::Drain)
-        draining_.try_emplace(cookie, loop_.now() + patience_);
+        namespaces_.try_emplace(cookie, loop_.now() + patience_);
     });
     if (is_over)
       one.end(Reason::NetnsDeleted);
@@ -38,26 +50,34 @@ void Drainer::end_orphans(const std::set<std::uint64_t>& present) {
   start_timer();
 }
 
+void Drainer::drain(const RuleRuntime& runtime) {
+  rules_.try_emplace(&runtime, loop_.now() + patience_);
+  start_timer();
+}
+
 void Drainer::on_deadline() noexcept {
-  std::set<std::uint64_t> due;
-  for (const auto& [cookie, deadline] : draining_)
-    if (deadline <= loop_.now())
-      due.insert(cookie);
+  const auto namespaces = take_due(namespaces_, loop_.now());
+  const auto rules = take_due(rules_, loop_.now());
   context_.connections().for_each([&](Forwarded& one) {
-    bool is_over = false;
-    for_each_side(one, [&](std::uint64_t cookie) { is_over |= due.contains(cookie); });
-    if (is_over && one.runtime().rule().on_netns_delete == OnNetnsDelete::Drain)
+    bool is_over = rules.contains(&one.runtime());
+    if (one.runtime().rule().on_netns_delete == OnNetnsDelete::Drain)
+      for_each_side(one, [&](std::uint64_t cookie) { is_over |= namespaces.contains(cookie); });
+    if (is_over)
       one.end(Reason::Drained);
   });
-  std::erase_if(draining_, [&](const auto& one) { return due.contains(one.first); });
   start_timer();
 }
 
 void Drainer::start_timer() {
-  const auto first = std::min_element(draining_.begin(), draining_.end(),
-                                      [](auto& a, auto& b) { return a.second < b.second; });
-  if (first != draining_.end())
-    timer_.start(first->second);
+  std::optional<TimePoint> first;
+  const auto consider = [&](const auto& draining) {
+    for (const auto& [what, deadline] : draining)
+      first = first ? std::min(*first, deadline) : deadline;
+  };
+  consider(namespaces_);
+  consider(rules_);
+  if (first)
+    timer_.start(*first);
 }
 
 }  // namespace nsrelay

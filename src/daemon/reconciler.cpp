@@ -1,6 +1,7 @@
 #include "nsrelay/daemon/reconciler.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/relay/listener_factory.hpp"
@@ -26,6 +27,16 @@ std::vector<ListenerKey> keys_of(const Map& map) {
   return keys;
 }
 
+/// Every namespace that the configuration speaks of.
+std::vector<NetnsSelector> selectors_of(const Config& config) {
+  std::vector<NetnsSelector> selectors;
+  for (const ForwardRule& rule : config.rules) {
+    selectors.insert(selectors.end(), rule.netns.begin(), rule.netns.end());
+    selectors.push_back(rule.upstream.netns);
+  }
+  return selectors;
+}
+
 std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted) {
   return std::make_shared<const ListenerInfo>(
       ListenerInfo{wanted.netns->name, wanted.key.cookie,
@@ -34,10 +45,11 @@ std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted) {
 
 }  // namespace
 
-Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry,
+Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
                        std::shared_ptr<const Config> config)
     : context_(context),
       registry_(registry),
+      drainer_(drainer),
       config_(std::move(config)),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
       appeared_(context.loop(), kRouteInterval,
@@ -45,31 +57,96 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry,
   if (auto routes = RouteMonitor::create(context.loop(),
                                          Delegate<void()>::to<&CoalescedCall::request>(&appeared_)))
     routes_ = *std::move(routes);
+  adopt_rules(*config_);
 }
 
 Reconciler::~Reconciler() = default;
 
 void Reconciler::reconcile() noexcept {
+  reconcile_and_count("netns_deleted");
+}
+
+Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> config) {
+  const std::shared_ptr<const Config> former = std::exchange(config_, std::move(config));
+  adopt_rules(*config_);
+  registry_.forget_all_but(selectors_of(*config_));
+  const Changes changes = reconcile_and_count("reload");
+  for (const auto& retired : retired_)
+    if (!runtimes_.contains(retired->rule().name))
+      drainer_.drain(*retired);
+  forget_retired();
+  return changes;
+}
+
+/// A rule that is as it was keeps its runtime, with whose turn it is and what it counted.
+void Reconciler::adopt_rules(const Config& config) {
+  auto former = std::move(runtimes_);
+  runtimes_.clear();
+  for (const ForwardRule& rule : config.rules) {
+    const auto known = former.find(rule.name);
+    if (known != former.end() && known->second->rule() == rule) {
+      runtimes_.insert(former.extract(known));
+      continue;
+    }
+    runtimes_.emplace(rule.name, std::make_unique<RuleRuntime>(rule));
+  }
+  for (auto& [name, runtime] : former)
+    retired_.push_back(std::move(runtime));
+}
+
+/// Those of rules that changed go when nothing runs under them any more.
+void Reconciler::forget_retired() {
+  std::erase_if(retired_, [this](const auto& one) {
+    if (one->active() == 0)
+      drainer_.forget(*one);
+    return one->active() == 0;
+  });
+}
+
+Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed) {
   std::map<ListenerKey, DesiredListener> desired;
   for (DesiredListener& wanted :
        expand(*config_, [this](const NetnsSelector& one) { return registry_.find(one); }))
     desired.emplace(ListenerKey(wanted.key), std::move(wanted));
-  const ListenerDiff changes = diff(keys_of(managed_), keys_of(desired));
-  for (const ListenerKey& key : changes.close)
-    close(key);
-  if (!changes.close.empty())
-    for (auto& [rule, runtime] : runtimes_)
-      runtime->prune_pools();
+  const ListenerDiff difference = diff(keys_of(managed_), keys_of(desired));
+  for (const ListenerKey& key : difference.close)
+    close(key, why_closed);
+  Changes changes{difference.open.size(), difference.close.size(), 0};
   to_open_.clear();
-  for (auto& [key, wanted] : desired) {
-    Managed& managed = managed_[key];
-    managed.wanted = std::move(wanted);
-    if (managed.listener)
-      rename(managed);
-    else
-      to_open_.push_back(key);
-  }
+  for (auto& [key, wanted] : desired)
+    update(managed_[key], std::move(wanted), changes);
+  if (changes.closed + changes.changed > 0)
+    for (auto& [name, runtime] : runtimes_)
+      runtime->prune_pools();
+  forget_retired();
   open_slice();
+  return changes;
+}
+
+void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
+  managed.wanted = std::move(wanted);
+  RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
+  const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
+  changes.changed += is_other ? 1 : 0;
+  if (managed.listener && is_other &&
+      !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
+    reopen(managed, runtime);
+  managed.runtime = &runtime;
+  if (managed.listener)
+    rename(managed);
+  else
+    to_open_.push_back(managed.wanted.key);
+}
+
+/// The new socket opens before the old one closes, where both can have the port at once.
+void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
+  std::unique_ptr<Listener> former = std::move(managed.listener);
+  former->serve_backlog();
+  if (!managed.runtime->rule().reuse_port || !after.rule().reuse_port)
+    former.reset();
+  open(managed);
+  if (former)
+    former->serve_backlog();
 }
 
 void Reconciler::open_slice() noexcept {
@@ -87,10 +164,10 @@ void Reconciler::finish() {
     open_slice();
 }
 
-void Reconciler::close(const ListenerKey& key) {
+void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
   if (found->second.listener)
-    log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, "netns_deleted");
+    log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, reason);
   managed_.erase(found);
 }
 
@@ -151,13 +228,6 @@ std::size_t Reconciler::listening() const {
   return static_cast<std::size_t>(
       std::count_if(managed_.begin(), managed_.end(),
                     [](const auto& one) { return one.second.listener != nullptr; }));
-}
-
-RuleRuntime& Reconciler::runtime_of(const ForwardRule& rule) {
-  auto& runtime = runtimes_[&rule];
-  if (!runtime)
-    runtime = std::make_unique<RuleRuntime>(config_, rule);
-  return *runtime;
 }
 
 std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,

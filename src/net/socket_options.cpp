@@ -67,6 +67,17 @@ Result<void> apply_tcp_options(int fd, const TcpOptions& options) {
   return set;
 }
 
+Result<void> change_tcp_options(int fd, const TcpOptions& before, const TcpOptions& after) {
+  Result<void> set;
+  if (before.nodelay && !after.nodelay)
+    set = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 0, "TCP_NODELAY");
+  if (set && before.keepalive && !after.keepalive)
+    set = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 0, "SO_KEEPALIVE");
+  if (set && before.user_timeout && !after.user_timeout)
+    set = set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0, "TCP_USER_TIMEOUT");
+  return set ? apply_tcp_options(fd, after) : set;
+}
+
 Result<void> bind_to_device(int fd, const std::string& device) {
   return set_text_option(fd, SOL_SOCKET, SO_BINDTODEVICE, device, "bind to device");
 }

@@ -24,6 +24,12 @@ bool says_absent(const Error& error) {
          error.number() == kNotANamespaceFile;
 }
 
+/// Of a name or a path.
+std::string path_of(const NetnsSelector& selector) {
+  return selector.kind == Kind::Name ? std::string(kNamedFolder) + "/" + selector.text
+                                     : selector.text;
+}
+
 std::string last_part(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -57,9 +63,8 @@ struct NetnsRegistry::Slice {
 std::vector<NetnsRef> NetnsRegistry::find(const NetnsSelector& selector) {
   switch (selector.kind) {
     case Kind::Name:
-      return {follow_file(std::string(kNamedFolder) + "/" + selector.text).entry};
     case Kind::Path:
-      return {follow_file(selector.text).entry};
+      return {follow_file(path_of(selector)).entry};
     case Kind::Pid:
       return {find_process(selector)};
     case Kind::NamePattern:
@@ -201,6 +206,28 @@ void NetnsRegistry::replace(NetnsEntry& entry, Result<Netns> found, Slice& slice
   else
     entry.why_absent = std::move(found).error().message();
   slice.outcome.changed |= was_present || entry.netns.has_value();
+}
+
+void NetnsRegistry::forget_all_but(const std::vector<NetnsSelector>& selectors) {
+  std::set<std::string> texts;
+  std::set<std::string> paths;
+  for (const NetnsSelector& selector : selectors) {
+    texts.insert(selector.text);
+    if (selector.kind == Kind::Name || selector.kind == Kind::Path)
+      paths.insert(path_of(selector));
+  }
+  std::erase_if(patterns_, [&](const auto& one) { return !texts.contains(one.first); });
+  std::erase_if(processes_, [&](const auto& one) { return !texts.contains(one.first); });
+  for (auto& [path, file] : files_)
+    file.by_name = paths.contains(path);
+  std::erase_if(files_,
+                [&](const auto& one) { return !one.second.by_name && !is_matched(one.first); });
+}
+
+bool NetnsRegistry::is_matched(const std::string& path) const {
+  return std::any_of(patterns_.begin(), patterns_.end(), [&](const auto& one) {
+    return one.second.folder == folder_of(path) && matches(one.second.glob, last_part(path));
+  });
 }
 
 std::set<std::uint64_t> NetnsRegistry::present_cookies() const {

@@ -85,6 +85,19 @@ Result<UniqueFd> open_tcp_listening_socket(const ForwardRule& rule, const Listen
   return socket;
 }
 
+bool retune_tcp_listening_socket(int fd, const ForwardRule& before, const ForwardRule& after) {
+  const auto was_set_only_before = [&](auto option) {
+    return before.*option != after.*option && after.*option == ForwardRule().*option;
+  };
+  if (before.mptcp != after.mptcp || before.freebind != after.freebind ||
+      before.reuse_port != after.reuse_port || was_set_only_before(&ForwardRule::congestion) ||
+      was_set_only_before(&ForwardRule::receive_buffer) ||
+      was_set_only_before(&ForwardRule::send_buffer))
+    return false;
+  return change_tcp_options(fd, tcp_options_of(before), tcp_options_of(after)) &&
+         ::listen(fd, after.backlog) == 0;
+}
+
 std::string describe_listener(const ListenSpec& listen, std::uint16_t port) {
   const ZonedAddress& zoned = listen.addresses.front();
   const std::string port_text = ":" + std::to_string(port);

@@ -368,7 +368,7 @@ void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
 void TcpConnection::write_record(Reason reason) const {
   const bool failed = is_failure(reason);
   const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
-  if (!context_.log().takes(level) || (!failed && !runtime_.config().log.connections))
+  if (!context_.log().takes(level) || (!failed && !context_.logs_connections()))
     return;
   const std::string client = client_address_.to_string();
   context_.log().write(

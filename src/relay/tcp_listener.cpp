@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/relay/listening_socket.hpp"
 
 namespace nsrelay {
 namespace {
@@ -31,14 +32,14 @@ TcpListener::TcpListener(RelayContext& context, RuleRuntime& runtime,
                          std::shared_ptr<const ListenerInfo> info, UniqueFd socket)
     : Listener(std::move(info)),
       context_(context),
-      runtime_(runtime),
+      runtime_(&runtime),
       pool_(std::move(pool)),
       socket_(std::move(socket)),
       watcher_(context.loop()),
       resume_timer_(context.loop().timers(), Delegate<void()>::to<&TcpListener::on_resume>(this)) {}
 
 TcpListener::~TcpListener() {
-  runtime_.no_longer(this);
+  runtime_->no_longer(this);
 }
 
 void TcpListener::on_readable(std::uint32_t /*events*/) noexcept {
@@ -48,14 +49,26 @@ void TcpListener::on_readable(std::uint32_t /*events*/) noexcept {
 }
 
 void TcpListener::serve_backlog() {
-  for (int i = 0; i < runtime_.rule().backlog; ++i)
+  for (int i = 0; i < runtime_->rule().backlog; ++i)
     if (accept_one() == AcceptStep::Done)
       return;
 }
 
+bool TcpListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) {
+  if (!retune_tcp_listening_socket(socket_.get(), runtime_->rule(), runtime.rule()))
+    return false;
+  runtime_->no_longer(this);
+  runtime_ = &runtime;
+  pool_ = std::move(pool);
+  // Whether there is room is for the new version to say.
+  if (!resume_timer_.is_running())
+    set_accepting(true);
+  return true;
+}
+
 TcpListener::AcceptStep TcpListener::accept_one() {
-  if (!runtime_.has_room()) {
-    runtime_.when_room(Delegate<void()>::to<&TcpListener::on_room>(this), this);
+  if (!runtime_->has_room()) {
+    runtime_->when_room(Delegate<void()>::to<&TcpListener::on_room>(this), this);
     set_accepting(false);
     return AcceptStep::Done;
   }
@@ -68,7 +81,7 @@ TcpListener::AcceptStep TcpListener::accept_one() {
       ::accept4(socket_.get(), peer.data(), peer.size_to_fill(), SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!client)
     return on_accept_error(errno);
-  if (admits(runtime_.rule(), peer.endpoint().ip))
+  if (admits(runtime_->rule(), peer.endpoint().ip))
     serve(std::move(client), peer.endpoint());
   else
     refuse(std::move(client), peer.endpoint());
@@ -109,7 +122,7 @@ TcpListener::AcceptStep TcpListener::on_accept_error(int error) {
 }
 
 void TcpListener::serve(UniqueFd client, const IpEndpoint& address) {
-  auto connection = std::make_unique<TcpConnection>(context_, runtime_, pool_, shared_info(),
+  auto connection = std::make_unique<TcpConnection>(context_, *runtime_, pool_, shared_info(),
                                                     std::move(client), address);
   TcpConnection& started = *connection;
   context_.connections().add(std::move(connection));
@@ -119,12 +132,12 @@ void TcpListener::serve(UniqueFd client, const IpEndpoint& address) {
 void TcpListener::refuse(UniqueFd client, const IpEndpoint& address) {
   reset_on_close(client.get());
   client.close();
-  ++runtime_.counters().connections_failed;
-  if (!runtime_.config().log.connections)
+  ++runtime_->counters().connections_failed;
+  if (!context_.logs_connections())
     return;
   const std::string peer = address.to_string();
   context_.log().write({.event = log_event::kConnectionFailed,
-                        .rule = runtime_.rule().name,
+                        .rule = runtime_->rule().name,
                         .netns = info().netns,
                         .protocol = to_string(Protocol::Tcp),
                         .client = peer,
@@ -137,7 +150,7 @@ void TcpListener::pause(Reason reason, int error) {
   resume_timer_.start(context_.loop().now() + kPause);
   context_.accept_paused({.level = LogLevel::Warn,
                           .event = log_event::kAcceptPaused,
-                          .rule = runtime_.rule().name,
+                          .rule = runtime_->rule().name,
                           .netns = info().netns,
                           .protocol = to_string(Protocol::Tcp),
                           .listener = info().address,

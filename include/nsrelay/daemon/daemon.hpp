@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "nsrelay/config/config.hpp"
 #include "nsrelay/daemon/drainer.hpp"
@@ -14,12 +15,20 @@
 
 namespace nsrelay {
 
+/// What the command line says about the log; it wins over the file, also when that is read again.
+struct LogOverrides {
+  std::optional<LogLevel> level;
+  std::optional<LogTarget> target;
+};
+
 /// The running program: the reactor and everything on it, from a valid configuration to the end of
 /// the drain.
 class Daemon {
  public:
   /// Prepares the process (descriptor limit, signals). Fails where the reactor cannot be made.
-  static Result<std::unique_ptr<Daemon>> create(std::shared_ptr<const Config> config);
+  /// `overrides`: what the command line decides, whatever a file says.
+  static Result<std::unique_ptr<Daemon>> create(std::shared_ptr<const Config> config,
+                                                const LogOverrides& overrides = {});
 
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
@@ -29,7 +38,8 @@ class Daemon {
   void run();
 
  private:
-  Daemon(std::shared_ptr<const Config> config, std::unique_ptr<EventLoop> loop);
+  Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrides,
+         std::unique_ptr<EventLoop> loop);
 
   void on_signal(int signal) noexcept;
   void on_tick() noexcept;
@@ -37,17 +47,20 @@ class Daemon {
   void on_before_wait() noexcept { log_.flush(); }
   void on_drain_timeout() noexcept;
   void on_no_connections() noexcept;
+  void reload();
+  void apply(std::shared_ptr<const Config> config);
   void begin_stop();
   void end_connections();
 
+  LogOverrides overrides_;
   std::shared_ptr<const Config> config_;
   std::unique_ptr<EventLoop> loop_;
   Log log_;
   NetnsRegistry registry_;
   RelayContext context_;
+  Drainer drainer_;
   Reconciler reconciler_;
   NetnsWatcher watcher_;
-  Drainer drainer_;
   Timer tick_timer_;
   Timer drain_timer_;
   std::unique_ptr<SignalWatcher> signals_;

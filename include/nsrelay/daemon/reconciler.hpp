@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
 #include "nsrelay/event/coalesced_call.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
@@ -27,13 +29,25 @@ namespace nsrelay {
 /// traffic.
 class Reconciler {
  public:
-  /// Borrows `context` and `registry`, which must outlive it.
-  Reconciler(RelayContext& context, NetnsRegistry& registry, std::shared_ptr<const Config> config);
+  /// Borrows all but `config`; they must outlive it.
+  Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
+             std::shared_ptr<const Config> config);
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
   ~Reconciler();
 
   void reconcile() noexcept;
+
+  /// What a reload did to the listeners.
+  struct Changes {
+    std::size_t opened = 0;  ///< new ones, pending ones included
+    std::size_t closed = 0;
+    std::size_t changed = 0;  ///< that stay, under another version of their rule
+  };
+
+  /// Puts `config` in force. Listeners that stay keep their socket, and connections go on under the
+  /// rule that they began with; those of rules that are gone drain.
+  Changes replace_config(std::shared_ptr<const Config> config);
 
   /// Does now what reconcile() has put off to later iterations of the loop.
   void finish();
@@ -49,23 +63,32 @@ class Reconciler {
     DesiredListener wanted;
     std::unique_ptr<Listener> listener;  ///< absent while pending
     std::string reason;                  ///< why it is pending
+    RuleRuntime* runtime = nullptr;      ///< what the listener works for
   };
 
+  Changes reconcile_and_count(std::string_view why_closed);
+  void adopt_rules(const Config& config);
+  void update(Managed& managed, DesiredListener wanted, Changes& changes);
+  void reopen(Managed& managed, const RuleRuntime& after);
+  void forget_retired();
   void open_slice() noexcept;
-  void close(const ListenerKey& key);
+  void close(const ListenerKey& key, std::string_view reason);
   void open(Managed& managed);
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
   void rename(Managed& managed);
-  RuleRuntime& runtime_of(const ForwardRule& rule);
+  RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
            std::string_view reason);
 
   RelayContext& context_;
   NetnsRegistry& registry_;
+  Drainer& drainer_;
   std::shared_ptr<const Config> config_;
-  std::map<const ForwardRule*, std::unique_ptr<RuleRuntime>> runtimes_;
+  std::map<std::string, std::unique_ptr<RuleRuntime>, std::less<>> runtimes_;  // by rule
+  /// Of rules that changed or are gone, for as long as a connection runs under them.
+  std::vector<std::unique_ptr<RuleRuntime>> retired_;
   std::map<ListenerKey, Managed> managed_;
   std::deque<ListenerKey> to_open_;
   DeferredCall next_slice_;

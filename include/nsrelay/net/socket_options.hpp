@@ -29,6 +29,10 @@ struct TcpOptions {
 /// control that it does not have (ENOENT).
 Result<void> apply_tcp_options(int fd, const TcpOptions& options);
 
+/// Gives a socket that has the options `before` those of `after`. What the kernel chooses by itself
+/// when it is absent (congestion control, buffer sizes) cannot be given back to it and stays.
+Result<void> change_tcp_options(int fd, const TcpOptions& before, const TcpOptions& after);
+
 /// SO_BINDTODEVICE. ENODEV where the namespace has no such interface.
 Result<void> bind_to_device(int fd, const std::string& device);
 

@@ -62,6 +62,9 @@ class NetnsRegistry {
   /// `most_opened` files are opened, so that thousands that appear together can be taken in slices.
   Refreshed refresh(std::size_t most_opened = SIZE_MAX);
 
+  /// Stops following what none of `selectors` means.
+  void forget_all_but(const std::vector<NetnsSelector>& selectors);
+
   /// The identities of all namespaces that are present, the own one included.
   [[nodiscard]] std::set<std::uint64_t> present_cookies() const;
 
@@ -95,6 +98,7 @@ class NetnsRegistry {
   std::vector<NetnsRef> find_pattern(const NetnsSelector& selector);
   NetnsRef find_process(const NetnsSelector& selector);
   File& follow_file(const std::string& path);
+  [[nodiscard]] bool is_matched(const std::string& path) const;
   void list_folders();
   static void look_at_file(const std::string& path, File& file, Slice& slice);
   static void look_at_process(Process& process, Slice& slice);

@@ -7,6 +7,9 @@
 
 namespace nsrelay {
 
+class RuleRuntime;
+class UpstreamPool;
+
 /// What a connection remembers of the listener that accepted it; the listener may be gone.
 struct ListenerInfo {
   std::string netns;         ///< the name in logs
@@ -26,6 +29,11 @@ class Listener {
   /// Serves who has completed the kernel's part of coming in already, so that closing refuses as
   /// few as can be.
   virtual void serve_backlog() {}
+
+  /// New clients belong to another version of the rule from now on: `runtime` is borrowed, `pool`
+  /// is where they go. The socket stays, and takes over the options that an open one can. Returns
+  /// false where the new version needs a socket that is made anew; nothing has changed then.
+  virtual bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) = 0;
 
   [[nodiscard]] const ListenerInfo& info() const { return *info_; }
   [[nodiscard]] const std::shared_ptr<const ListenerInfo>& shared_info() const { return info_; }

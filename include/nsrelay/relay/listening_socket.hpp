@@ -16,6 +16,12 @@ namespace nsrelay {
 Result<UniqueFd> open_tcp_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
                                            std::uint16_t port, const Netns& netns);
 
+/// Gives an open listening socket of the rule `before` the options of `after`, as far as an open
+/// one can have them. False where it takes a new socket (MPTCP, freebind, reuse_port, an option of
+/// the kernel's own choosing that cannot be restored), or where the kernel refuses; the caller
+/// then opens one.
+bool retune_tcp_listening_socket(int fd, const ForwardRule& before, const ForwardRule& after);
+
 /// How a listener is called: `0.0.0.0:8000`, `[::1]:8000`, `*:8000` (both families),
 /// `[fe80::1%eth0]:8000`.
 std::string describe_listener(const ListenSpec& listen, std::uint16_t port);

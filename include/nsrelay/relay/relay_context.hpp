@@ -30,6 +30,11 @@ class RelayContext {
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
+
+  /// `log.connections`: whether each finished connection has its record. Failed ones always have.
+  [[nodiscard]] bool logs_connections() const { return logs_connections_; }
+  void set_logs_connections(bool on) { logs_connections_ = on; }
+
   MoverResources mover_resources() { return {*buffer_, pipes_}; }
 
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
@@ -46,6 +51,7 @@ class RelayContext {
   LingeringSockets lingering_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::optional<TimePoint> last_pause_;
+  bool logs_connections_ = true;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };
 

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "nsrelay/base/delegate.hpp"
-#include "nsrelay/config/config.hpp"
+#include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
 namespace nsrelay {
 
-/// A rule at work: what its listeners and connections share. Outlives all of them.
+/// A rule at work: what its listeners and connections share. Outlives all of them. A rule that
+/// changes by a reload gets a new one; connections go on under the one that they began with.
 class RuleRuntime {
  public:
   struct Counters {
@@ -23,14 +24,11 @@ class RuleRuntime {
     std::uint64_t bytes_sent = 0;
   };
 
-  /// `rule` belongs to `config`, which is kept.
-  RuleRuntime(std::shared_ptr<const Config> config, const ForwardRule& rule)
-      : config_(std::move(config)), rule_(rule) {}
+  explicit RuleRuntime(ForwardRule rule) : rule_(std::move(rule)) {}
   RuleRuntime(const RuleRuntime&) = delete;
   RuleRuntime& operator=(const RuleRuntime&) = delete;
 
   [[nodiscard]] const ForwardRule& rule() const { return rule_; }
-  [[nodiscard]] const Config& config() const { return *config_; }
   Counters& counters() { return counters_; }
   [[nodiscard]] std::uint32_t active() const { return active_; }
 
@@ -69,8 +67,7 @@ class RuleRuntime {
 
   [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
 
-  std::shared_ptr<const Config> config_;
-  const ForwardRule& rule_;
+  const ForwardRule rule_;
   Counters counters_;
   std::uint32_t active_ = 0;
   std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;

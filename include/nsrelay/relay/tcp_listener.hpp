@@ -32,6 +32,7 @@ class TcpListener final : public Listener {
   ~TcpListener() override;
 
   void serve_backlog() override;
+  bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) override;
 
  private:
   enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
@@ -50,7 +51,7 @@ class TcpListener final : public Listener {
   void set_accepting(bool accepting);
 
   RelayContext& context_;
-  RuleRuntime& runtime_;
+  RuleRuntime* runtime_;
   std::shared_ptr<UpstreamPool> pool_;
   UniqueFd socket_;
   IoWatcher watcher_;

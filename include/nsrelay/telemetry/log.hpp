@@ -27,6 +27,7 @@ class Log {
   ~Log();
 
   [[nodiscard]] bool takes(LogLevel level) const { return level >= level_; }
+  void set_level(LogLevel level) { level_ = level; }
   void write(const LogRecord& record) noexcept;
   void flush() noexcept;
 

@@ -21,7 +21,7 @@ namespace log_event {
 inline constexpr LogEvent kStarted = {"started", "started"};
 inline constexpr LogEvent kStopping = {"stopping", "stopping"};
 inline constexpr LogEvent kStopped = {"stopped", "stopped"};
-inline constexpr LogEvent kReload = {"reload", "reload"};
+inline constexpr LogEvent kReload = {"reload", "configuration reload"};
 inline constexpr LogEvent kListenerOpen = {"listener_open", "listener open"};
 inline constexpr LogEvent kListenerPending = {"listener_pending", "listener pending"};
 inline constexpr LogEvent kListenerClosed = {"listener_closed", "listener closed"};
