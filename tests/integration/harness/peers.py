@@ -119,8 +119,8 @@ class Peer:
         """Until at least `count` bytes lie in the receive queue, without reading them."""
         wait_until(lambda: linux.unread(self.sock) >= count, f"{count} unread bytes")
 
-    def send_until_blocked(self, limit: int) -> int:
-        """Writes until nothing moved for QUIET_SECONDS, or `limit` bytes. Returns their number.
+    def send_until_blocked(self, limit: int, quiet: float = QUIET_SECONDS) -> int:
+        """Writes until nothing moved for `quiet` seconds, or `limit` bytes. Returns their number.
 
         The bytes are those of pattern(), so that the reader can check them.
         """
@@ -129,7 +129,7 @@ class Peer:
         self.sock.setblocking(False)
         try:
             while sent < limit:
-                if not select.select([], [self.sock], [], QUIET_SECONDS)[1]:
+                if not select.select([], [self.sock], [], quiet)[1]:
                     break
                 with contextlib.suppress(BlockingIOError):
                     sent += self.sock.send(view[sent : sent + _CHUNK])
