@@ -26,10 +26,9 @@ void RuleRuntime::no_longer(const void* owner) {
   std::erase_if(waiting_, [&](const Waiting& one) { return one.owner == owner; });
 }
 
-std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
-  const bool own =
-      rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);
-  return own ? listener_netns.name : std::string();
+bool RuleRuntime::depends_on_netns() const {
+  return rule_.upstream.netns.kind == NetnsSelector::Kind::Same ||
+         nsrelay::depends_on_netns(rule_.upstream);
 }
 
 }  // namespace nsrelay

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "nsrelay/base/delegate.hpp"
@@ -49,10 +48,11 @@ class RuleRuntime {
   void no_longer(const void* owner);
 
   /// The pool for the listeners of one namespace; made by `make` when it is the first time. One for
-  /// all namespaces unless a target contains `{netns}` or connects from the `same` namespace.
+  /// all namespaces unless a target contains `{netns}` or connects from the `same` namespace. The
+  /// entry must outlive this.
   template <class Make>
   UpstreamPool& pool_for(const NetnsEntry& listener_netns, Make make) {
-    auto& pool = pools_[pool_key(listener_netns)];
+    auto& pool = pools_[depends_on_netns() ? &listener_netns : nullptr];
     if (!pool)
       pool = make();
     return *pool;
@@ -64,13 +64,14 @@ class RuleRuntime {
     Delegate<void()> callback;
   };
 
-  [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
+  [[nodiscard]] bool depends_on_netns() const;
 
   std::shared_ptr<const Config> config_;
   const ForwardRule& rule_;
   Counters counters_;
   std::uint32_t active_ = 0;
-  std::map<std::string, std::unique_ptr<UpstreamPool>> pools_;
+  // By entry, never by name: a path and a name may both be called "blue". Null: the one for all.
+  std::map<const NetnsEntry*, std::unique_ptr<UpstreamPool>> pools_;
   std::vector<Waiting> waiting_;
 };
 

@@ -226,6 +226,32 @@ TEST_F(ReconcilerTest, AListenerThatTwoRulesWantIsPendingForTheSecond) {
   EXPECT_THAT(log_.text(), HasSubstr("reason=\"the same listener as rule \\\"first\\\"\""));
 }
 
+TEST_F(ReconcilerTest, TwoNamespacesThatAreCalledTheSameAreConnectedFromEach) {
+  const auto blue = make_netns("blue");
+  const auto red = make_netns("red");
+  ASSERT_TRUE(blue && red);
+  // Called like the first one, but another: the name in the log is the last part of the path.
+  const std::string folder = testing::TempDir() + test::netns_name("folder");
+  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+  const std::string path = folder + "/" + test::netns_name("blue");
+  {
+    const OtherName namesake(test::netns_path("red"), path);
+    const std::uint16_t port = test::local_port(target_);
+    const UniqueFd in_blue = listen_in(blue->netns(), port);
+    const UniqueFd in_red = listen_in(red->netns(), port);
+    add_rule("web", {named("blue"), {NetnsSelector::Kind::Path, path}}).upstream.netns = {
+        NetnsSelector::Kind::Same, "same"};
+    reconciler().reconcile();
+    EXPECT_EQ(reconciler().listening(), 2U);
+    const UniqueFd client = connect_in(red->netns());
+    EXPECT_TRUE(run_until([&] { return context_.connections().size() == 1; }));
+    settle();
+    EXPECT_TRUE(test::is_ready(in_red, POLLIN));
+    EXPECT_FALSE(test::is_ready(in_blue, POLLIN));
+  }
+  ::rmdir(folder.c_str());
+}
+
 TEST_F(ReconcilerTest, EndOrphansEndsWhatTouchesANamespaceThatIsGone) {
   const auto gone = make_netns("gone");
   const auto stays = make_netns("stays");

@@ -100,5 +100,14 @@ TEST_F(RuleRuntimeTest, HasAPoolForEachNamespaceThatIsConnectedFrom) {
   EXPECT_EQ(&pool_for(other)->netns(), &other);
 }
 
+TEST_F(RuleRuntimeTest, KeepsTwoNamespacesApartThatAreCalledTheSame) {
+  // `ns1` and `/some/folder/ns1` are both "ns1" in the log.
+  rule().upstream.targets = {{.text = "10.0.0.5:80"}};
+  rule().upstream.netns = {NetnsSelector::Kind::Same, "same"};
+  const NetnsEntry namesake{.name = entry_.name};
+  EXPECT_EQ(&pool_for(entry_)->netns(), &entry_);
+  EXPECT_EQ(&pool_for(namesake)->netns(), &namesake);
+}
+
 }  // namespace
 }  // namespace nsrelay
