@@ -128,6 +128,16 @@ TEST_F(ExpandTest, AListenerThatTwoRulesWantBelongsToTheFirst) {
   EXPECT_EQ(planned[1].key.shadowed_rule, "other");
 }
 
+TEST_F(ExpandTest, TwoAbsentNamespacesThatAreCalledTheSameStayApart) {
+  config_.rules.resize(1);
+  config_.rules[0].name = "web";
+  config_.rules[0].netns = {{NetnsSelector::Kind::Name, "blue"},
+                            {NetnsSelector::Kind::Path, "/somewhere/blue"}};
+  config_.rules[0].listen = {
+      {.addresses = {{*IpAddress::parse("0.0.0.0"), ""}}, .ports = {80, 80}}};
+  EXPECT_THAT(lines(), ElementsAre("web blue 0.0.0.0:80", "web blue 0.0.0.0:80"));
+}
+
 ListenerKey key(std::uint64_t cookie, const std::string& address = "0.0.0.0:80") {
   return {.cookie = cookie,
           .absent_netns = "",
