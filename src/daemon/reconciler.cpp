@@ -38,23 +38,29 @@ void Reconciler::reconcile() {
        }))
     desired.emplace(ListenerKey(wanted.key), std::move(wanted));
   const ListenerDiff changes = diff(keys_of(managed_), keys_of(desired));
-  for (const ListenerKey& key : changes.close)
-    close(key);
+  for (const ListenerKey& key : changes.close) {
+    close(managed_[key]);
+    managed_.erase(key);
+  }
   for (auto& [key, wanted] : desired) {
     Managed& managed = managed_[key];
+    // The rule that had it lost its name of the namespace, and another one comes next.
+    if (managed.wanted.rule != wanted.rule)
+      close(managed);
+    const bool has_other_name = managed.wanted.netns != wanted.netns;
     managed.wanted = std::move(wanted);
-    if (managed.listener)
-      rename(managed);
-    else
+    if (!managed.listener)
       open(managed);
+    else if (has_other_name)
+      rename(managed);
   }
 }
 
-void Reconciler::close(const ListenerKey& key) {
-  const auto found = managed_.find(key);
-  if (found->second.listener)
-    log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, "netns_deleted");
-  managed_.erase(found);
+void Reconciler::close(Managed& managed) {
+  if (!managed.listener)
+    return;
+  managed.listener.reset();
+  log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "netns_deleted");
 }
 
 void Reconciler::open(Managed& managed) {
@@ -84,8 +90,8 @@ Result<std::unique_ptr<TcpListener>> Reconciler::try_to_open(const DesiredListen
 }
 
 void Reconciler::rename(Managed& managed) {
-  if (managed.listener->info().netns != managed.wanted.netns->name)
-    managed.listener->rename(make_info(managed.wanted));
+  RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
+  managed.listener->rename(make_info(managed.wanted), pool_of(runtime, *managed.wanted.netns));
 }
 
 void Reconciler::close_all() {

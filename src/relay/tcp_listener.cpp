@@ -29,7 +29,7 @@ TcpListener::TcpListener(RelayContext& context, RuleRuntime& runtime, UpstreamPo
                          std::shared_ptr<const ListenerInfo> info, UniqueFd socket)
     : context_(context),
       runtime_(runtime),
-      pool_(pool),
+      pool_(&pool),
       info_(std::move(info)),
       socket_(std::move(socket)),
       watcher_(context.loop()),
@@ -108,7 +108,7 @@ TcpListener::AcceptStep TcpListener::on_accept_error(int error) {
 
 void TcpListener::serve(UniqueFd client, const IpEndpoint& address) {
   context_.connections()
-      .add(std::make_unique<TcpConnection>(context_, runtime_, pool_, info_, std::move(client),
+      .add(std::make_unique<TcpConnection>(context_, runtime_, *pool_, info_, std::move(client),
                                            address))
       .start();
 }

@@ -46,7 +46,7 @@ class Reconciler {
     std::string reason;                     ///< why it is pending
   };
 
-  void close(const ListenerKey& key);
+  void close(Managed& managed);
   void open(Managed& managed);
   Result<std::unique_ptr<TcpListener>> try_to_open(const DesiredListener& wanted);
   void rename(Managed& managed);

@@ -37,8 +37,12 @@ class TcpListener {
 
   [[nodiscard]] const ListenerInfo& info() const { return *info_; }
 
-  /// What connections remember from now on: the namespace is called by another of its names.
-  void rename(std::shared_ptr<const ListenerInfo> info) { info_ = std::move(info); }
+  /// The namespace is called by another of its names: what connections remember from now on, and
+  /// the pool of that name. Connections that were made before keep theirs.
+  void rename(std::shared_ptr<const ListenerInfo> info, UpstreamPool& pool) {
+    info_ = std::move(info);
+    pool_ = &pool;
+  }
 
  private:
   enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
@@ -58,7 +62,7 @@ class TcpListener {
 
   RelayContext& context_;
   RuleRuntime& runtime_;
-  UpstreamPool& pool_;
+  UpstreamPool* pool_;
   std::shared_ptr<const ListenerInfo> info_;
   UniqueFd socket_;
   IoWatcher watcher_;

@@ -213,6 +213,21 @@ TEST_F(ReconcilerTest, TwoNamesOfOneNamespaceAreOneListenerThatMovesWithTheName)
               HasSubstr("event=connection_closed rule=web netns=" + test::netns_name("other")));
 }
 
+TEST_F(ReconcilerTest, AListenerThatMovedToAnotherNameConnectsFromTheSameNamespaceStill) {
+  const auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  const Netns held = std::move(*Netns::open(test::netns_path("blue")));
+  const OtherName other(test::netns_path("blue"), test::netns_path("other"));
+  const UniqueFd upstream = listen_in(held, test::local_port(target_));
+  add_rule("web", {named("blue"), named("other")}).upstream.netns = {NetnsSelector::Kind::Same,
+                                                                     "same"};
+  reconciler().reconcile();
+  blue->remove();
+  look_again();
+  const UniqueFd client = connect_in(held);
+  EXPECT_TRUE(gets_connection(upstream)) << log_.text();
+}
+
 TEST_F(ReconcilerTest, AListenerThatTwoRulesWantIsPendingForTheSecond) {
   const auto blue = make_netns("blue");
   ASSERT_TRUE(blue);
@@ -224,6 +239,25 @@ TEST_F(ReconcilerTest, AListenerThatTwoRulesWantIsPendingForTheSecond) {
   EXPECT_EQ(reconciler().pending(), 1U);
   EXPECT_THAT(log_.text(), HasSubstr("event=listener_pending rule=second"));
   EXPECT_THAT(log_.text(), HasSubstr("reason=\"the same listener as rule \\\"first\\\"\""));
+}
+
+TEST_F(ReconcilerTest, AListenerThatTheSecondRuleInheritsForwardsByTheSecondRule) {
+  const auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  const Netns held = std::move(*Netns::open(test::netns_path("blue")));
+  const OtherName other(test::netns_path("blue"), test::netns_path("other"));
+  const UniqueFd second_target = test::make_listener();
+  add_rule("first", {named("blue")});
+  const std::uint16_t port = test::local_port(second_target);
+  add_rule("second", {named("other")}).upstream.targets[0].ports = {port, port};
+  reconciler().reconcile();
+  blue->remove();
+  look_again();
+  EXPECT_EQ(reconciler().listening(), 1U);
+  const UniqueFd client = connect_in(held);
+  ASSERT_TRUE(client);
+  EXPECT_TRUE(gets_connection(second_target));
+  EXPECT_FALSE(test::is_ready(target_, POLLIN));
 }
 
 TEST_F(ReconcilerTest, TwoNamespacesThatAreCalledTheSameAreConnectedFromEach) {
