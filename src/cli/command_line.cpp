@@ -44,7 +44,11 @@ class CommandLine {
     } catch (const CLI::Success& asked) {
       return app_.exit(asked, std::cout, std::cerr);  // --help, --version
     } catch (const CLI::RequiredError&) {
-      std::cerr << app_.help();
+      const auto unknown = app_.remaining();
+      if (unknown.empty())
+        std::cerr << app_.help();
+      else
+        std::cerr << "nsrelay: unknown command " << unknown.front() << " (see nsrelay --help)\n";
       return kUsage;
     } catch (const CLI::ParseError& error) {
       std::cerr << "nsrelay: " << error.what() << " (see nsrelay --help)\n";
