@@ -10,6 +10,7 @@
 
 #include "support/failing_system_call.hpp"
 #include "support/netns_test.hpp"
+#include "support/system_limits.hpp"
 
 namespace nsrelay {
 namespace {
@@ -108,6 +109,24 @@ TEST_F(NetnsScopeDeathTest, AbortsRatherThanServeTheWrongNamespace) {
       },
       testing::KilledBySignal(SIGABRT),
       "cannot return to the own network namespace, aborting: setns: Operation not permitted");
+}
+
+TEST_F(NetnsScopeDeathTest, FindsTheWayHomeAlsoWhenThereWasNoDescriptorAtFirst) {
+  // A new process: this one may have found it already. It makes its own namespace, and removes it.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        int error = 0;
+        {
+          const test::FewDescriptors limit(0);
+          if (const auto scope = NetnsScope::enter(there()); !scope)
+            error = scope.error().number();
+        }
+        const bool enters = NetnsScope::enter(there()).has_value();
+        made_.reset();
+        ::_exit(enters && error == EMFILE ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 TEST_F(NetnsScopeTest, MakeSocketInMakesItThereAndStaysHome) {
