@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "nsrelay/netns/netns_scope.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -32,6 +34,7 @@ PipePool::Limits pipe_limits(std::size_t descriptors) {
 }  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> config) {
+  home_netns();  // found while there are descriptors: later its absence would abort
   auto loop = EventLoop::create();
   if (!loop)
     return std::move(loop).error();

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "nsrelay/netns/netns_scope.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/relay/tcp_connection.hpp"
@@ -20,6 +21,7 @@ class RelayTest : public LoopTest {
     config_->rules.resize(1);
     rule().name = "web";
     entry_.netns = std::move(*Netns::current());
+    home_netns();  // found while there are descriptors, as the daemon does
   }
 
   ForwardRule& rule() { return config_->rules[0]; }
@@ -30,9 +32,8 @@ class RelayTest : public LoopTest {
     return *runtime_;
   }
   UpstreamPool& pool() {
-    return runtime().pool_for(entry_, [this] {
-      return std::make_unique<UpstreamPool>(*loop_, rule(), entry_, "blue");
-    });
+    return runtime().pool_for(
+        entry_, [this] { return std::make_unique<UpstreamPool>(*loop_, rule(), entry_, "blue"); });
   }
 
   void add_target(const SocketAddress& address) {

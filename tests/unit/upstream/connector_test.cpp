@@ -33,6 +33,7 @@ class ConnectorTest : public test::LoopTest {
   ConnectorTest() {
     rule_.upstream.connect_timeout = kConnectTimeout;
     entry_.netns = std::move(*Netns::current());
+    home_netns();  // found while there are descriptors, as the daemon does
   }
 
   void add_target(const SocketAddress& address) {
