@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "nsrelay/config/config_loader.hpp"
+#include "nsrelay/netns/netns_scope.hpp"
 
 namespace nsrelay {
 namespace {
@@ -38,6 +39,7 @@ PipePool::Limits pipe_limits(std::size_t descriptors) {
 
 Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> config,
                                                const LogOverrides& overrides) {
+  home_netns();  // found while there are descriptors: later its absence would abort
   auto loop = EventLoop::create();
   if (!loop)
     return std::move(loop).error();

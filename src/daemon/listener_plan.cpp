@@ -29,7 +29,7 @@ class Expansion {
            const NetnsRef& entry) {
     const auto port = static_cast<std::uint16_t>(listen.ports.first + offset);
     DesiredListener wanted{.key = {.cookie = entry->netns ? entry->netns->cookie() : 0,
-                                   .absent_netns = entry->netns ? std::string() : entry->name,
+                                   .absent_netns = entry->netns ? std::string() : entry->source,
                                    .protocol = rule.protocol,
                                    .address = describe_listener(listen, port),
                                    .device = rule.bind_device},

@@ -124,6 +124,7 @@ Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed)
 }
 
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
+  const bool has_other_name = managed.wanted.netns != wanted.netns;
   managed.wanted = std::move(wanted);
   RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
   const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
@@ -132,9 +133,9 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
       !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;
-  if (managed.listener)
+  if (managed.listener && has_other_name)
     rename(managed);
-  else
+  if (!managed.listener)
     to_open_.push_back(managed.wanted.key);
 }
 
@@ -166,7 +167,8 @@ void Reconciler::finish() {
 
 void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
-  if (found->second.listener)
+  const bool was_open = std::exchange(found->second.listener, nullptr) != nullptr;
+  if (was_open)
     log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, reason);
   managed_.erase(found);
 }
@@ -204,8 +206,11 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
                        {*wanted.listen, wanted.port, *wanted.netns->netns});
 }
 
+/// The namespace is called by another of its names: connections that come have it, and where they
+/// go may depend on it.
 void Reconciler::rename(Managed& managed) {
-  if (managed.listener->info().netns != managed.wanted.netns->name)
+  RuleRuntime& runtime = *managed.runtime;
+  if (managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
     managed.listener->rename(make_info(managed.wanted));
 }
 

@@ -82,9 +82,11 @@ Result<void> bind_to_device(int fd, const std::string& device) {
   return set_text_option(fd, SOL_SOCKET, SO_BINDTODEVICE, device, "bind to device");
 }
 
-void limit_receive_window(int fd, ByteSize most) noexcept {
-  const int bytes = clamp_to_int(most.bytes);
+bool bound_receive_buffer(int fd, ByteSize most) noexcept {
+  const int bytes = clamp_to_int(most.bytes);  // the kernel doubles it for its own overhead
+  const bool fixed = ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0;
   ::setsockopt(fd, IPPROTO_TCP, TCP_WINDOW_CLAMP, &bytes, sizeof bytes);
+  return fixed;
 }
 
 void reset_on_close(int fd) noexcept {

@@ -75,7 +75,7 @@ std::vector<NetnsRef> NetnsRegistry::find(const NetnsSelector& selector) {
       break;
   }
   if (!own_) {
-    own_ = std::make_shared<NetnsEntry>(NetnsEntry{"default", std::nullopt, ""});
+    own_ = std::make_shared<NetnsEntry>(NetnsEntry{"default", "default", std::nullopt, ""});
     if (auto own = Netns::current())
       own_->netns = *std::move(own);
   }
@@ -88,6 +88,7 @@ NetnsRegistry::File& NetnsRegistry::follow_file(const std::string& path) {
   file.by_name = true;
   if (is_new) {
     file.entry->name = last_part(path);
+    file.entry->source = path;
     Slice slice{SIZE_MAX};
     look_at_file(path, file, slice);
   }
@@ -100,6 +101,7 @@ NetnsRef NetnsRegistry::find_process(const NetnsSelector& selector) {
   if (is_new) {
     process.pid = selector.pid;
     process.entry->name = selector.text;
+    process.entry->source = selector.text;
     Slice slice{SIZE_MAX};
     look_at_process(process, slice);
   }
@@ -151,11 +153,13 @@ void NetnsRegistry::list_folders() {
       if (std::none_of(patterns.begin(), patterns.end(),
                        [&](const std::string& glob) { return matches(glob, name); }))
         continue;
-      const auto [found, is_new] =
-          files_.try_emplace(folder == "/" ? "/" + name : folder + "/" + name);
+      const std::string path = folder == "/" ? "/" + name : folder + "/" + name;
+      const auto [found, is_new] = files_.try_emplace(path);
       found->second.listed = true;
-      if (is_new)
+      if (is_new) {
         found->second.entry->name = name;
+        found->second.entry->source = path;
+      }
     }
   }
 }

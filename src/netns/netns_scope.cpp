@@ -17,8 +17,11 @@ std::mutex& scope_mutex() {
 }
 
 /// Home as a bare descriptor: finding its cookie on an older kernel takes a scope, which needs it.
+/// Called with the mutex held. Tried again after a failure, which may have been EMFILE.
 int home_fd() {
-  static const int fd = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  static int fd = -1;
+  if (fd < 0)
+    fd = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   return fd;
 }
 
@@ -30,7 +33,7 @@ Result<NetnsScope> NetnsScope::enter(const Netns& netns) {
     return fd.error();
   NetnsScope scope{std::unique_lock(scope_mutex())};
   if (home_fd() < 0)
-    return Error("the own network namespace cannot be opened (/proc/thread-self/ns/net)");
+    return Error::from_errno("the own network namespace, /proc/thread-self/ns/net");
   if (::setns(*fd, CLONE_NEWNET) != 0)
     return Error::from_errno("setns");
   scope.away_ = true;

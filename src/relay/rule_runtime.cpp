@@ -33,7 +33,7 @@ void RuleRuntime::prune_pools() {
 std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
   const bool own =
       rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);
-  return own ? listener_netns.name : std::string();
+  return own ? listener_netns.source : std::string();
 }
 
 }  // namespace nsrelay

@@ -16,9 +16,10 @@ constexpr std::size_t kBudget = std::size_t{1024} * 1024;
 
 // What a stopped reader makes the kernel keep for us is this, a pipe, and a send buffer (at most
 // tcp_wmem's 4 MiB): well below 16 MiB, where tcp_rmem may allow far more. Larger than the window
-// that default kernels offer, so that it costs no speed.
-constexpr ByteSize kReceiveWindow{4 * 1024 * 1024};
-constexpr std::uint64_t kReceiveWindowInterval = 256 * 1024;
+// that default kernels offer, so that it costs no speed. Set once a connection has received so
+// much that the kernel begins to tune: no system call is spent on short ones.
+constexpr ByteSize kReceiveBuffer{4 * 1024 * 1024};
+constexpr std::uint64_t kReceiveBufferFrom = 256 * 1024;
 
 constexpr Duration kFlushPollLongest{100};
 constexpr Duration kMemoryRetryInterval{20};
@@ -186,8 +187,9 @@ bool TcpConnection::step(Side& source, Side& sink) {
 void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
   const std::uint64_t before = source.received;
   source.received += moved.read;
-  if (before / kReceiveWindowInterval != source.received / kReceiveWindowInterval)
-    limit_receive_window(source.fd.get(), kReceiveWindow);
+  if (before / kReceiveBufferFrom != source.received / kReceiveBufferFrom && !source.is_bounded)
+    source.is_bounded = pool_->tcp_options().receive_buffer ||
+                        bound_receive_buffer(source.fd.get(), kReceiveBuffer);
   moved_ += moved.read;
   switch (moved.source.status) {
     case IoStatus::Ok:

@@ -36,10 +36,11 @@ Result<void> change_tcp_options(int fd, const TcpOptions& before, const TcpOptio
 /// SO_BINDTODEVICE. ENODEV where the namespace has no such interface.
 Result<void> bind_to_device(int fd, const std::string& device);
 
-/// Bounds the window that a TCP socket offers from now on (TCP_WINDOW_CLAMP, tcp(7)), without
-/// ending the kernel's tuning of its buffer as SO_RCVBUF would. The tuning lifts the bound again
+/// Bounds what the kernel keeps for a TCP socket that is not read, to about `most` bytes, by fixing
+/// its buffer (SO_RCVBUFFORCE, socket(7)) and its window (TCP_WINDOW_CLAMP, tcp(7)). False without
+/// CAP_NET_ADMIN: then only the window is bounded, and the kernel's tuning lifts the bound again
 /// whenever it grows the buffer, so it has to be repeated as bytes arrive.
-void limit_receive_window(int fd, ByteSize most) noexcept;
+bool bound_receive_buffer(int fd, ByteSize most) noexcept;
 
 /// Makes the next close(2) of a TCP socket a reset, with nothing unsent kept (SO_LINGER {1, 0}).
 void reset_on_close(int fd) noexcept;

@@ -19,6 +19,9 @@ namespace nsrelay {
 struct NetnsEntry {
   /// As it stands in logs: the name, the last part of a path, `pid:N`, or `default`.
   std::string name;
+  /// What it is looked up by: the path of its file, `pid:N`, or `default`. Two files in different
+  /// folders may have one name.
+  std::string source;
   /// Absent while there is none.
   std::optional<Netns> netns;
   /// Why it is absent, for a person.

@@ -69,6 +69,7 @@ class TcpConnection final : public Forwarded {
     bool failed = false;       ///< reset or timed out
     bool told_end = false;     ///< our FIN was sent to it (or close() will send it)
     bool is_unix = false;
+    bool is_bounded = false;     ///< what the kernel keeps for it is
     int error = 0;               ///< the errno of its failure, once known
     StreamMover from;            ///< moves what comes from this side to the other
     std::uint64_t received = 0;  ///< bytes read from it

@@ -31,15 +31,16 @@ struct FailedAttempt {
 /// address of a target for at most connect_timeout, each source address where ports run out.
 ///
 /// Theory of operation. Each attempt ends in success or in one FailedAttempt, after which the next
-/// address, then the next target is tried. Nothing is ever reported from inside start(): outcomes
-/// arrive as later events, so that the owner need not be ready for them. Bytes of the client are
-/// not touched, hence a fail-over loses none.
+/// address, then the next target is tried. `finished` is never called from inside start(): the
+/// outcome arrives as a later event, so that the owner need not be ready for it. Bytes of the
+/// client are not touched, hence a fail-over loses none.
 class Connector {
  public:
   struct Events {
     /// The socket is ready to be taken, or (failed()) no target is left.
     Delegate<void()> finished;
-    /// One attempt failed; others may follow.
+    /// One attempt failed; others may follow. May be called from inside start(), so that it must
+    /// do no more than take note.
     Delegate<void(const FailedAttempt&)> attempt_failed;
   };
 

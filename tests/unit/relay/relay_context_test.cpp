@@ -1,0 +1,32 @@
+#include "nsrelay/relay/relay_context.hpp"
+
+#include <gtest/gtest.h>
+
+#include "relay_test.hpp"
+
+namespace nsrelay {
+namespace {
+
+class RelayContextTest : public test::RelayTest {
+ protected:
+  void note_pause() { context_.accept_paused({.event = log_event::kAcceptPaused}); }
+};
+
+TEST_F(RelayContextTest, LogsTheFirstPauseOfABurst) {
+  note_pause();
+  for (int i = 0; i < 10; ++i) {
+    pass(std::chrono::seconds(5));  // longer than a burst in all, but never a gap in it
+    note_pause();
+  }
+  EXPECT_EQ(log_.count("accept_paused"), 1);
+}
+
+TEST_F(RelayContextTest, LogsAgainAfterFiveSecondsOfPeace) {
+  note_pause();
+  pass(std::chrono::milliseconds(5001));
+  note_pause();
+  EXPECT_EQ(log_.count("accept_paused"), 2);
+}
+
+}  // namespace
+}  // namespace nsrelay
