@@ -111,20 +111,19 @@ TEST_F(NetnsScopeDeathTest, AbortsRatherThanServeTheWrongNamespace) {
       "cannot return to the own network namespace, aborting: setns: Operation not permitted");
 }
 
-TEST_F(NetnsScopeDeathTest, FindsTheWayHomeAlsoWhenThereWasNoDescriptorAtFirst) {
-  // A new process: this one may have found it already. It makes its own namespace, and removes it.
+TEST(HomeDeathTest, IsFoundAlsoWhenThereWasNoDescriptorAtFirst) {
+  NSRELAY_NEEDS_ROOT();
+  // A new process: this one may have found it already.
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
-        int error = 0;
+        const Netns own = std::move(*Netns::current());
         {
           const test::FewDescriptors limit(0);
-          if (const auto scope = NetnsScope::enter(there()); !scope)
-            error = scope.error().number();
+          // Fails, unless an older kernel has needed the way home for the line above.
+          (void)NetnsScope::enter(own);
         }
-        const bool enters = NetnsScope::enter(there()).has_value();
-        made_.reset();
-        ::_exit(enters && error == EMFILE ? 0 : 1);
+        ::_exit(NetnsScope::enter(own) ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
 }
