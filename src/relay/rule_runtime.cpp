@@ -30,10 +30,10 @@ void RuleRuntime::prune_pools() {
   std::erase_if(pools_, [](const auto& one) { return one.second.use_count() == 1; });
 }
 
-std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
+RuleRuntime::PoolKey RuleRuntime::key_of(const NetnsEntry& listener_netns) const {
   const bool own =
       rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);
-  return own ? listener_netns.name : std::string();
+  return own ? PoolKey(&listener_netns, listener_netns.name) : PoolKey();
 }
 
 }  // namespace nsrelay

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nsrelay/base/delegate.hpp"
@@ -50,7 +51,7 @@ class RuleRuntime {
   /// all namespaces unless a target contains `{netns}` or connects from the `same` namespace.
   template <class Make>
   std::shared_ptr<UpstreamPool> pool_for(const NetnsEntry& listener_netns, Make make) {
-    auto& pool = pools_[pool_key(listener_netns)];
+    auto& pool = pools_[key_of(listener_netns)];
     if (!pool)
       pool = make();
     return pool;
@@ -65,12 +66,16 @@ class RuleRuntime {
     Delegate<void()> callback;
   };
 
-  [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
+  /// The entry, because a path and a name may both be called "blue". Its name too, because a pool
+  /// that does not connect from it may outlive it, and another entry then come to lie there.
+  using PoolKey = std::pair<const NetnsEntry*, std::string>;
+
+  [[nodiscard]] PoolKey key_of(const NetnsEntry& listener_netns) const;
 
   const ForwardRule rule_;
   Counters counters_;
   std::uint32_t active_ = 0;
-  std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;
+  std::map<PoolKey, std::shared_ptr<UpstreamPool>> pools_;
   std::vector<Waiting> waiting_;
 };
 
