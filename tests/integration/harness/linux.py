@@ -84,6 +84,11 @@ def start_with_pid(pid: int, command: list[str]) -> None:
     _check(child)
 
 
+def reap(pid: int) -> None:
+    """Waits for the end of a child that start_with_pid() has made."""
+    os.waitpid(pid, 0)
+
+
 def pidfd_getfd(pid: int, fd: int) -> int:
     """A duplicate of descriptor `fd` of process `pid`; see pidfd_getfd(2)."""
     pidfd = os.pidfd_open(pid)

@@ -111,7 +111,7 @@ class Netns:
     @classmethod
     def delete_many(cls, namespaces: Sequence["Netns"]) -> None:
         """Removes those of `namespaces` that still have a name."""
-        names = [netns.name for netns in namespaces if os.path.lexists(netns.path)]
+        names = {netns.name for netns in namespaces if os.path.lexists(netns.path)}
         if names:
             _ip_batch([f"netns del {name}" for name in names])
         for netns in namespaces:
