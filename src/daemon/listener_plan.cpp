@@ -19,17 +19,17 @@ class Expansion {
       for (const NetnsRef& entry : look_up_(selector))
         for (const ListenSpec& listen : rule.listen)
           for (int offset = 0; offset < listen.ports.size(); ++offset)
-            add(rule, listen, static_cast<std::uint16_t>(offset), entry);
+            add(rule, listen, static_cast<std::uint16_t>(offset), selector, entry);
   }
 
   std::vector<DesiredListener> take() { return std::move(desired_); }
 
  private:
   void add(const ForwardRule& rule, const ListenSpec& listen, std::uint16_t offset,
-           const NetnsRef& entry) {
+           const NetnsSelector& selector, const NetnsRef& entry) {
     const auto port = static_cast<std::uint16_t>(listen.ports.first + offset);
     DesiredListener wanted{.key = {.cookie = entry->netns ? entry->netns->cookie() : 0,
-                                   .absent_netns = entry->netns ? std::string() : entry->name,
+                                   .absent_netns = entry->netns ? std::string() : selector.text,
                                    .protocol = rule.protocol,
                                    .address = describe_listener(listen, port),
                                    .device = rule.bind_device},

@@ -124,11 +124,12 @@ Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed)
 }
 
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
+  const bool has_other_name = managed.wanted.netns != wanted.netns;
   managed.wanted = std::move(wanted);
   RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
   const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
   changes.changed += is_other ? 1 : 0;
-  if (managed.listener && is_other &&
+  if (managed.listener && (is_other || has_other_name) &&
       !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;

@@ -15,7 +15,7 @@ namespace nsrelay {
 /// which is only used while there is no namespace behind it.
 struct ListenerKey {
   std::uint64_t cookie = 0;  ///< identity of the namespace; 0 while it is absent
-  std::string absent_netns;  ///< its name while it is absent, else empty
+  std::string absent_netns;  ///< its selector's text while it is absent, else empty
   Protocol protocol = Protocol::Tcp;
   std::string address;  ///< `0.0.0.0:8000`, `*:8000`, `[fe80::1%eth0]:8000`
   std::string device;   ///< bind_device
