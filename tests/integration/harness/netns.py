@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import linux
+from .waiting import DEADLINE
 
 RUN_NETNS = Path("/run/netns")
 ETC_NETNS = Path("/etc/netns")
@@ -76,6 +77,22 @@ class Netns:
                 netns.added = time.monotonic()
                 with socket.socket() as sock:
                     linux.interface_up(sock, "lo")
+        return made
+
+    @classmethod
+    def add_with_inode(cls, label: str, inode: int) -> "Netns | None":
+        """One with that inode number, which must be free or become so; None where it does not."""
+        made = cls(label)
+        with staying_home():
+            end = time.monotonic() + DEADLINE
+            while os.stat("/proc/thread-self/ns/net").st_ino != inode:
+                if time.monotonic() > end:
+                    return None
+                linux.unshare_net()
+            made.path.touch(exist_ok=False)
+            cls._all[made.name] = made
+            linux.bind_mount("/proc/thread-self/ns/net", made.path)
+        made.set_up()
         return made
 
     @classmethod
