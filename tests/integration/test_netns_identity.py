@@ -231,7 +231,7 @@ def test_other_name_of_another_rule_forwards_by_that_rule(lab: Lab) -> None:
     assert "first" in daemon.log.wait_for(event="listener_pending", rule="second")["reason"]
     assert lab.connect(b).recv_until_eof() == b"9001"
     a.delete()
-    daemon.log.wait_for(event="listener_open", rule="second")
+    daemon.log.wait_for(event="listener_pending", rule="first")
     assert lab.connect(b).recv_until_eof() == b"9002"
 
 

@@ -226,10 +226,6 @@ def test_upstream_that_connects_after_its_namespace_is_gone(inner: Inner) -> Non
     client.expect_reset()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an orphaned socket is the kernel's alone: nothing resets it when its namespace goes",
-)
 def test_closed_connection_with_unacknowledged_data(inner: Inner, side: str) -> None:
     """Closed the normal way by both, before the deletion; the last bytes were never acknowledged."""
     relay = Relay(inner, side)
