@@ -137,13 +137,13 @@ void Daemon::on_tick() noexcept {
 }
 
 void Daemon::on_netns_change() noexcept {
-  reconciler_.reconcile();
+  if (!stopping_)
+    reconciler_.reconcile();
   drainer_.end_orphans(registry_.present_cookies());
 }
 
 void Daemon::begin_stop() {
-  stopping_ = true;
-  watcher_.stop();
+  stopping_ = true;  // what goes on in a namespace that is deleted meanwhile ends all the same
   tick_timer_.stop();
   reconciler_.close_all();
   log_.write({.event = log_event::kStopping,

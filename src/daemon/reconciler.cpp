@@ -129,12 +129,12 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
   RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
   const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
   changes.changed += is_other ? 1 : 0;
-  if (managed.listener && is_other &&
+  if (managed.listener && (is_other || has_other_name) &&
       !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;
   if (managed.listener && has_other_name)
-    rename(managed);
+    managed.listener->rename(make_info(managed.wanted));
   if (!managed.listener)
     to_open_.push_back(managed.wanted.key);
 }
@@ -204,14 +204,6 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
   RuleRuntime& runtime = runtime_of(*wanted.rule);
   return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
                        {*wanted.listen, wanted.port, *wanted.netns->netns});
-}
-
-/// The namespace is called by another of its names: connections that come have it, and where they
-/// go may depend on it.
-void Reconciler::rename(Managed& managed) {
-  RuleRuntime& runtime = *managed.runtime;
-  if (managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
-    managed.listener->rename(make_info(managed.wanted));
 }
 
 void Reconciler::close_all() {

@@ -55,15 +55,6 @@ void NetnsWatcher::start() {
   on_rescan();
 }
 
-void NetnsWatcher::stop() {
-  mounts_.reset();
-  folder_watcher_.stop();
-  processes_.clear();
-  refresh_.cancel();
-  next_slice_.cancel();
-  rescan_.stop();
-}
-
 void NetnsWatcher::refresh() noexcept {
   watch_folders();  // before looking: what comes after the look then makes an event
   const NetnsRegistry::Refreshed outcome = registry_.refresh(kFilesPerSlice);

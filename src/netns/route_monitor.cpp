@@ -3,6 +3,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -22,6 +23,15 @@ bool tells_of_something_new(const void* messages, std::size_t size) {
     if (message->nlmsg_type == RTM_NEWADDR || message->nlmsg_type == RTM_NEWLINK)
       return true;
   return false;
+}
+
+// PIDFD_GET_NET_NAMESPACE of linux/pidfd.h (since 6.11), newer than Debian 12's.
+constexpr unsigned long kPidfdGetNetNamespace = _IO(0xFF, 4);
+
+/// rtnetlink knows namespaces by their files, not by a pidfd. Nothing for what is a file already,
+/// and for a pidfd of an older kernel.
+UniqueFd namespace_file_of_pidfd(int fd) {
+  return UniqueFd::adopt(::ioctl(fd, kPidfdGetNetNamespace, 0));
 }
 
 }  // namespace
@@ -70,13 +80,15 @@ Result<void> RouteMonitor::include(const Netns& netns) {
   const auto fd = netns.fd();
   if (!fd)
     return fd.error();
+  const UniqueFd of_process = namespace_file_of_pidfd(*fd);
+  const int file = of_process ? of_process.get() : *fd;
   std::array<char, kBuffer> buffer{};
   nlmsghdr* message = ::mnl_nlmsg_put_header(buffer.data());
   message->nlmsg_type = RTM_NEWNSID;
   message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
   ::mnl_nlmsg_put_extra_header(message, sizeof(rtgenmsg));
   ::mnl_attr_put_u32(message, NETNSA_NSID, static_cast<std::uint32_t>(-1));  // any free one
-  ::mnl_attr_put_u32(message, NETNSA_FD, static_cast<std::uint32_t>(*fd));
+  ::mnl_attr_put_u32(message, NETNSA_FD, static_cast<std::uint32_t>(file));
   // rtnetlink answers before sendto() returns.
   if (::mnl_socket_sendto(requests_.get(), message, message->nlmsg_len) < 0)
     return Error::from_errno("RTM_NEWNSID");

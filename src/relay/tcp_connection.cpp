@@ -111,7 +111,7 @@ void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
 void TcpConnection::begin_relaying() {
   set_state(State::Relaying);
   upstream_name_ = connector_->target();
-  upstream_cookie_ = pool_->netns().netns ? pool_->netns().netns->cookie() : 0;
+  upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
   upstream_.watcher = connector_->take_watcher();
   upstream_.watcher.redirect(IoCallback::to<&TcpConnection::on_upstream_event>(this));
@@ -330,6 +330,10 @@ void TcpConnection::on_timer() noexcept {
     end(is_half_closed() ? Reason::HalfCloseTimeout : Reason::IdleTimeout);
   else
     restart_timer();
+}
+
+std::uint64_t TcpConnection::upstream_cookie() const {
+  return connector_ ? connector_->netns_cookie() : upstream_cookie_;
 }
 
 void TcpConnection::end(Reason reason) {

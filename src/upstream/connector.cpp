@@ -200,6 +200,7 @@ Connector::Step Connector::connect_once(const Netns& netns,
                 made.error().message());
   }
   socket_ = *std::move(made);
+  netns_cookie_ = netns.cookie();
   const int status = ::connect(socket_.get(), address_.data(), address_.size());
   if (status != 0 && errno == EAGAIN && address_.is_unix())
     return wait_until_retry();

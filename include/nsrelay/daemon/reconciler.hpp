@@ -76,7 +76,6 @@ class Reconciler {
   void open(Managed& managed);
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
-  void rename(Managed& managed);
   RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,

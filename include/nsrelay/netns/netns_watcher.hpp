@@ -32,9 +32,6 @@ class NetnsWatcher {
   /// made up for by the slow rescan, which is then less slow.
   void start();
 
-  /// Stops for good.
-  void stop();
-
  private:
   struct ProcessWatch;
 

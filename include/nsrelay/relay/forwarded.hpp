@@ -22,7 +22,8 @@ class Forwarded {
 
   [[nodiscard]] virtual const ListenerInfo& listener() const = 0;
   [[nodiscard]] virtual RuleRuntime& runtime() const = 0;
-  /// The identity of the namespace that the upstream was connected from; 0 before that.
+  /// The identity of the namespace that the upstream is connected from, or being connected from;
+  /// 0 before that.
   [[nodiscard]] virtual std::uint64_t upstream_cookie() const = 0;
 
  private:

@@ -52,7 +52,7 @@ class TcpConnection final : public Forwarded {
   void end(Reason reason) override;
   [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
-  [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_cookie_; }
+  [[nodiscard]] std::uint64_t upstream_cookie() const override;
 
  private:
   /// One of the two sockets, and the stream that comes from it.

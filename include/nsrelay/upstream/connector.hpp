@@ -70,6 +70,10 @@ class Connector {
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
 
+  /// The identity of the namespace that the current socket is in; 0 before the first. The pool's
+  /// name may mean another one by now.
+  [[nodiscard]] std::uint64_t netns_cookie() const { return netns_cookie_; }
+
  private:
   enum class Step : std::uint8_t { InProgress, Failed };
 
@@ -103,6 +107,7 @@ class Connector {
   TimePoint deadline_;  // of the current attempt
 
   UniqueFd socket_;
+  std::uint64_t netns_cookie_ = 0;
   IoWatcher watcher_;
   Timer timer_;
   DeferredCall exhausted_;

@@ -1,6 +1,7 @@
 """What one test builds: namespaces, servers, clients, programs, daemons. Removes all of it."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ class Lab:
         self._cleanups = contextlib.ExitStack()
         self._peers = contextlib.ExitStack()
         self._namespaces: list[Netns] = []
+        self._thousands: list[Netns] = []
         self._host: Netns | None = None
 
     @property
@@ -40,6 +42,18 @@ class Lab:
         made = Netns.add_many(labels)
         self._namespaces += made
         return made
+
+    def thousands(self, labels: Sequence[str]) -> list[Netns]:
+        """Like netns_list(), several times as fast; the host's namespace is made before."""
+        assert self.host
+        self._thousands += Netns.add_thousands(labels)
+        return self._thousands[-len(labels):]
+
+    def name_again(self, netns: Netns, label: str) -> Netns:
+        """One more name for a namespace."""
+        other = netns.add_name(label)
+        self._namespaces.append(other)
+        return other
 
     def daemon(self, *rules: Rule, listeners: int | None = None, **options: Any) -> Daemon:
         """A daemon with these rules that is ready; options are those of Daemon.
@@ -85,6 +99,23 @@ class Lab:
         wait_until(is_ready, f"{command[0]} is ready")
         return made
 
+    def process_inside(self, netns: Netns) -> "subprocess.Popen[bytes]":
+        """A process that stays in `netns`; nothing else of it matters."""
+        there = netns.path.stat().st_ino
+        made = process.start(
+            [*netns.command("tail", "-f", "/dev/null")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        self._peers.callback(_end, made)
+        wait_until(
+            lambda: os.stat(f"/proc/{made.pid}/ns/net").st_ino == there, "the process is inside"
+        )
+        return made
+
+    def adopt(self, netns: Netns) -> None:
+        """Removes a name at the end that the test has made itself."""
+        self._namespaces.append(netns)
+
     def link(self, *, script: Script | None = None, server: dict[str, Any] | None = None,
              daemon: dict[str, Any] | None = None, **keys: Any) -> "Link":
         """A client namespace, one rule `web` with `keys`, and an upstream beside the daemon."""
@@ -97,6 +128,8 @@ class Lab:
         """Ends peers first, then daemons (each asserts its clean end), then namespaces."""
         with contextlib.ExitStack() as stack:
             stack.callback(Netns.delete_many, self._namespaces)
+            stack.callback(lambda: Netns.delete_thousands(
+                [netns for netns in self._thousands if netns.path.exists()]))
             stack.callback(self._cleanups.close)
             stack.callback(self._peers.close)
 

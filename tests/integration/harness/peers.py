@@ -10,7 +10,9 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from . import linux
 from .netns import Netns
@@ -30,6 +32,8 @@ class Peer:
         """`was_reset`: RST came so early that a call before recv() has reported it already."""
         self.sock = sock
         self._was_reset = was_reset
+        #: time.monotonic() when the connection stood.
+        self.connected = time.monotonic()
         sock.settimeout(DEADLINE)
 
     def name(self) -> str:
@@ -372,3 +376,17 @@ def sending(peer: Peer, data: bytes, fin: bool = False) -> Iterator[None]:
     yield
     thread.join()
     assert not errors, errors
+
+
+def wait_connected(netns: Netns, address: Address, **options: Any) -> Peer:
+    """A client that is connected as soon as `address` does not refuse any more."""
+
+    def attempt() -> Peer | None:
+        try:
+            return connect(netns, address, **options)
+        except ConnectionRefusedError:
+            return None
+
+    client = wait_until(attempt, f"{address} in {netns} is listened at")
+    assert client
+    return client

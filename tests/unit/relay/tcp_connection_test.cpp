@@ -421,7 +421,8 @@ TEST_F(TcpConnectionTest, KnowsTheNamespaceThatItsUpstreamWasConnectedFrom) {
   listener_ = test::make_listener();
   add_target(test::local_address(listener_));
   TcpConnection& connection = serve_client();
-  EXPECT_EQ(connection.upstream_cookie(), 0U);
+  EXPECT_EQ(connection.upstream_cookie(),
+            entry_.netns->cookie());  // it is being connected from there
   settle();
   EXPECT_EQ(connection.upstream_cookie(), entry_.netns->cookie());
   EXPECT_EQ(connection.listener().cookie, 7U);
