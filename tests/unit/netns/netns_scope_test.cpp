@@ -80,14 +80,6 @@ TEST_F(NetnsScopeTest, GoesHomeOnAnEarlyReturn) {
   EXPECT_EQ(where(), home_);
 }
 
-TEST_F(NetnsScopeTest, KeepsErrnoOnTheWayHome) {
-  {
-    const auto scope = NetnsScope::enter(there());
-    errno = EADDRINUSE;
-  }
-  EXPECT_EQ(errno, EADDRINUSE);
-}
-
 TEST_F(NetnsScopeTest, ThatCannotBeEnteredHasNotMovedAndFreesTheLock) {
   test::with_failing_system_call({SYS_setns, EPERM}, [&] {
     const auto scope = NetnsScope::enter(there());
