@@ -118,6 +118,8 @@ Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed)
   if (changes.closed + changes.changed > 0)
     for (auto& [name, runtime] : runtimes_)
       runtime->prune_pools();
+  if (routes_ && changes.closed > 0)
+    routes_->keep_only(registry_.present_cookies());
   forget_retired();
   open_slice();
   return changes;

@@ -57,6 +57,7 @@ std::vector<std::string> names_in(const std::string& folder) {
 /// The bounds and the outcome of one refresh().
 struct NetnsRegistry::Slice {
   std::size_t opens_left;
+  std::uint64_t round;
   Refreshed outcome{};
 };
 
@@ -89,7 +90,7 @@ NetnsRegistry::File& NetnsRegistry::follow_file(const std::string& path) {
   if (is_new) {
     file.entry->name = last_part(path);
     file.entry->source = path;
-    Slice slice{SIZE_MAX};
+    Slice slice{SIZE_MAX, round_};
     look_at_file(path, file, slice);
   }
   return file;
@@ -102,7 +103,7 @@ NetnsRef NetnsRegistry::find_process(const NetnsSelector& selector) {
     process.pid = selector.pid;
     process.entry->name = selector.text;
     process.entry->source = selector.text;
-    Slice slice{SIZE_MAX};
+    Slice slice{SIZE_MAX, round_};
     look_at_process(process, slice);
   }
   return process.entry;
@@ -129,7 +130,8 @@ std::vector<NetnsRef> NetnsRegistry::find_pattern(const NetnsSelector& selector)
 
 NetnsRegistry::Refreshed NetnsRegistry::refresh(std::size_t most_opened) {
   list_folders();
-  Slice slice{most_opened};
+  round_ += is_round_over_ ? 1 : 0;
+  Slice slice{most_opened, round_};
   for (auto file = files_.begin(); file != files_.end();) {
     look_at_file(file->first, file->second, slice);
     // Who still holds the entry of a name that is gone sees it absent.
@@ -138,6 +140,7 @@ NetnsRegistry::Refreshed NetnsRegistry::refresh(std::size_t most_opened) {
   }
   for (auto& [text, process] : processes_)
     look_at_process(process, slice);
+  is_round_over_ = !slice.outcome.more;
   return slice.outcome;
 }
 
@@ -173,11 +176,15 @@ void NetnsRegistry::look_at_file(const std::string& path, File& file, Slice& sli
   }
   if (stamp->is_certain() && *stamp == file.stamp)
     return;
+  // Without a certain stamp each is opened once in a round, or the later ones would never be.
+  if (!stamp->is_certain() && file.round == slice.round)
+    return;
   if (slice.opens_left == 0) {
     slice.outcome.more = true;
     return;
   }
   --slice.opens_left;
+  file.round = slice.round;
   auto found = Netns::open(path);
   // Certain only if it was the same before and after it was opened.
   file.stamp = found && stamp_of(path) == stamp ? *stamp : MountStamp{};

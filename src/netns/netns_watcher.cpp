@@ -37,7 +37,7 @@ NetnsWatcher::NetnsWatcher(EventLoop& loop, NetnsRegistry& registry, Delegate<vo
       registry_(registry),
       changed_(changed),
       folder_watcher_(loop),
-      refresh_(loop, kShortestInterval, Delegate<void()>::to<&NetnsWatcher::refresh>(this)),
+      refresh_(loop, kShortestInterval, Delegate<void()>::to<&NetnsWatcher::on_wanted>(this)),
       next_slice_(loop, Delegate<void()>::to<&NetnsWatcher::refresh>(this)),
       rescan_(loop.timers(), Delegate<void()>::to<&NetnsWatcher::on_rescan>(this)) {}
 
@@ -55,12 +55,21 @@ void NetnsWatcher::start() {
   on_rescan();
 }
 
+void NetnsWatcher::on_wanted() noexcept {
+  if (next_slice_.is_scheduled())
+    wanted_meanwhile_ = true;
+  else
+    refresh();
+}
+
 void NetnsWatcher::refresh() noexcept {
   watch_folders();  // before looking: what comes after the look then makes an event
   const NetnsRegistry::Refreshed outcome = registry_.refresh(kFilesPerSlice);
   watch_processes();
   if (outcome.more)
     next_slice_.schedule();
+  else if (std::exchange(wanted_meanwhile_, false))
+    want_refresh();
   if (outcome.changed)
     changed_();
 }

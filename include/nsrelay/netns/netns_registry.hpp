@@ -62,7 +62,9 @@ class NetnsRegistry {
 
   /// Looks at every name again. One whose name is gone, or means another namespace now, lets go of
   /// the old one; one that cannot be looked at now (out of descriptors) stays as it is. At most
-  /// `most_opened` files are opened, so that thousands that appear together can be taken in slices.
+  /// `most_opened` files are opened, so that thousands that appear together can be taken in slices:
+  /// the next call goes on where this one stopped. What changed meanwhile behind that place is not
+  /// seen before the call after the last slice.
   Refreshed refresh(std::size_t most_opened = SIZE_MAX);
 
   /// Stops following what none of `selectors` means.
@@ -84,8 +86,9 @@ class NetnsRegistry {
   struct File {
     EntryPtr entry = std::make_shared<NetnsEntry>();
     MountStamp stamp;
-    bool by_name = false;  ///< asked for by name or path: stays while absent
-    bool listed = false;   ///< seen in its folder by this refresh
+    std::uint64_t round = 0;  ///< the last one in which it was opened
+    bool by_name = false;     ///< asked for by name or path: stays while absent
+    bool listed = false;      ///< seen in its folder by this refresh
   };
   struct Process {
     EntryPtr entry = std::make_shared<NetnsEntry>();
@@ -111,6 +114,8 @@ class NetnsRegistry {
   std::map<std::string, Process> processes_;  // by text
   std::map<std::string, Pattern> patterns_;   // by text
   EntryPtr own_;
+  std::uint64_t round_ = 0;  // of looks at everything, each in one slice or more
+  bool is_round_over_ = true;
 };
 
 /// What logs and `{netns}` call the namespace of `selector`.

@@ -36,6 +36,7 @@ class NetnsWatcher {
   struct ProcessWatch;
 
   void want_refresh() noexcept { refresh_.request(); }
+  void on_wanted() noexcept;
   void refresh() noexcept;
   void on_folder_event(std::uint32_t events) noexcept;
   void on_rescan() noexcept;
@@ -52,6 +53,7 @@ class NetnsWatcher {
   std::map<pid_t, std::unique_ptr<ProcessWatch>> processes_;
   CoalescedCall refresh_;
   DeferredCall next_slice_;
+  bool wanted_meanwhile_ = false;  ///< while a refresh was going on in slices
   Timer rescan_;
 };
 
