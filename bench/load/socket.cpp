@@ -22,6 +22,8 @@ Received outcome(ssize_t count, std::size_t& taken) {
   }
   if (count < 0 && (errno == EAGAIN || errno == EINTR))
     return Received::Nothing;
+  if (count == 0)
+    errno = 0;
   return Received::End;
 }
 
@@ -32,7 +34,11 @@ const sockaddr* generic(const sockaddr_in& address) {
 }  // namespace
 
 void fail(std::string_view what) {
-  std::cerr << "nsrelay_load: " << what << ": " << std::strerror(errno) << '\n';
+  const int error = errno;
+  std::cerr << "nsrelay_load: " << what;
+  if (error != 0)
+    std::cerr << ": " << std::strerror(error);
+  std::cerr << '\n';
   std::exit(1);
 }
 

@@ -13,7 +13,7 @@ namespace nsrelay::bench {
 /// What one send() or recv() moves at most.
 constexpr std::size_t kChunkBytes = std::size_t{128} * 1024;
 
-/// Prints `what` and the text of errno to stderr and ends the program with status 1.
+/// Prints `what`, and the text of errno where it is set, to stderr; ends the program with status 1.
 [[noreturn]] void fail(std::string_view what);
 
 /// Reads `A.B.C.D:PORT`; anything else ends the program.
@@ -40,7 +40,7 @@ bool send_all(int fd, std::span<const std::byte> bytes);
 enum class Received { Bytes, Nothing, End };
 
 /// Takes up to `count` bytes from the socket and drops them without copying (MSG_TRUNC, tcp(7)).
-/// A reset is an End. `taken` is set for Bytes.
+/// A reset is an End, with errno set; a FIN leaves it 0. `taken` is set for Bytes.
 Received discard(int fd, std::size_t count, std::size_t& taken);
 
 /// Reads into `buffer`; a reset is an End. `taken` is set for Bytes.

@@ -73,7 +73,8 @@ class Haproxy(Peer):
 
     def __init__(self, splice: bool) -> None:
         self.name = "haproxy-splice" if splice else "haproxy-copy"
-        self._splice = "option splice-auto" if splice else ""
+        # splice-auto guesses, and guesses copies for much of this bulk: give it its best.
+        self._splice = "option splice-request\n  option splice-response" if splice else ""
 
     def command(self, stage: Stage) -> list[str]:
         return self._run(stage, [f"bind {stage.listen} backlog {BACKLOG}"])
