@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _parse(workloads: Sequence[str]) -> argparse.Namespace:
-    peers = [peer.name for peer in all_peers(Path(), Path())]
+    peers = [peer.name for peer in all_peers(Path(), Path(), None)]
     parser = argparse.ArgumentParser(prog="bench/run", description=(
         "Compares nsrelay with other proxies, in turn, by the CPU they use for a unit of work."))
     parser.add_argument("--install", action="store_true", help="install the peers from Debian")
@@ -54,6 +54,8 @@ def _parse(workloads: Sequence[str]) -> argparse.Namespace:
                         help="everything once and tiny: shows that the rig works, measures nothing")
     parser.add_argument("--peers", type=_names_among(peers), default=peers, metavar="A,B,...",
                         help=f"of {', '.join(peers)}; nsrelay always takes part")
+    parser.add_argument("--baseline", type=Path, metavar="FILE",
+                        help="another build of nsrelay, to compare with too")
     parser.add_argument("--workloads", type=_names_among(workloads), default=workloads,
                         metavar="A,B,...", help=f"of {', '.join(workloads)}")
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
@@ -87,8 +89,8 @@ def _build() -> Path:
 
 
 def _run(options: argparse.Namespace, build: Path) -> int:
-    known = all_peers(build / "nsrelay", build / "bench" / "goway")
-    wanted = [peer for peer in known if peer.name in {SUBJECT, *options.peers}]
+    known = all_peers(build / "nsrelay", build / "bench" / "goway", options.baseline)
+    wanted = [peer for peer in known if peer.name in {SUBJECT, "baseline", *options.peers}]
     peers = [peer for peer in wanted if peer.path() is not None]
     skipped = {peer.name: "not installed (bench/run --install)" for peer in wanted
                if peer not in peers}

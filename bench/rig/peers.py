@@ -44,11 +44,10 @@ class Peer:
 
 
 class Nsrelay(Peer):
-    """This project."""
+    """This project; as `baseline`, another build of it."""
 
-    name = "nsrelay"
-
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, name: str = "nsrelay") -> None:
+        self.name = name
         self.program = str(binary)
 
     def command(self, stage: Stage) -> list[str]:
@@ -218,7 +217,8 @@ class NoProxy(Peer):
         return ""
 
 
-def all_peers(nsrelay: Path, goway: Path) -> list[Peer]:
-    """Every peer, nsrelay first."""
-    return [Nsrelay(nsrelay), Haproxy(splice=True), Haproxy(splice=False), Nginx(), SocketProxyd(),
-            DockerProxy(), Socat(), Rinetd(), GoWay(goway), NoProxy()]
+def all_peers(nsrelay: Path, goway: Path, baseline: Path | None) -> list[Peer]:
+    """Every peer, nsrelay first; `baseline` is another build of it, if any."""
+    others = [Nsrelay(baseline, "baseline")] if baseline else []
+    return [Nsrelay(nsrelay), *others, Haproxy(splice=True), Haproxy(splice=False), Nginx(),
+            SocketProxyd(), DockerProxy(), Socat(), Rinetd(), GoWay(goway), NoProxy()]
