@@ -2,11 +2,12 @@
 
 import argparse
 import atexit
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +18,7 @@ from .bench import Bench, PeerFailed, Scale
 from .cgroup import Hierarchy
 from .load import LoadFailed
 from .peers import Peer, all_peers
-from .results import SUBJECT, Measurement, Results
+from .results import SUBJECT, Measurement, Results, Row
 from .stage import CONGESTION, PATHS
 from .workloads import Workload, all_workloads
 
@@ -69,7 +70,8 @@ def _parse(workloads: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _names_among(allowed: Sequence[str]):
+def _names_among(allowed: Sequence[str]) -> Callable[[str], list[str]]:
+    """A reader of comma-separated names, which come back in the order of `allowed`."""
     def names(text: str) -> list[str]:
         chosen = text.split(",")
         for name in chosen:
@@ -99,8 +101,7 @@ def _run(options: argparse.Namespace, build: Path) -> int:
     if SUBJECT in skipped:
         return 1
     workloads = [each for each in all_workloads() if each.name in options.workloads]
-    scale = Scale(seconds=options.seconds)
-    rounds = options.rounds
+    scale, rounds = Scale(seconds=options.seconds), options.rounds
     if options.smoke:
         scale, rounds = scale.tiny(), 1
     hierarchy = Hierarchy()
@@ -110,20 +111,25 @@ def _run(options: argparse.Namespace, build: Path) -> int:
         results = _measure(bench, workloads, peers, rounds, smoke=options.smoke)
     finally:
         hierarchy.close()
-    rows = list(results.rows(workloads, [peer.name for peer in peers]))
     conditions = {**report.machine(), "congestion": CONGESTION, "path": options.path,
-                  "rounds": rounds, "seconds": scale.seconds, "crowd": scale.crowd,
-                  "idle": scale.idle, "tenants": scale.tenants,
+                  "rounds": rounds, **dataclasses.asdict(scale),
                   "proxy_cpus": sorted(bench.cpus.proxy), "load_cpus": sorted(bench.cpus.load)}
+    rows = list(results.rows(workloads, [peer.name for peer in peers]))
+    _report(options.output or build / "bench", results, rows, conditions, skipped)
+    return 1 if any(one.peer == SUBJECT or options.smoke for one in results.errors()) else 0
+
+
+def _report(folder: Path, results: Results, rows: Sequence[Row], conditions: dict[str, object],
+            skipped: dict[str, str]) -> None:
+    """Prints the table; writes the files."""
     print("\n" + ", ".join(f"{key} {value}" for key, value in conditions.items()) + "\n")
     print(report.table(rows))
-    folder = options.output or build / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
     report.write_json(folder / "results.json", results, rows, conditions, skipped)
     obstacle = chart.write_svg(folder / "cpu.svg", rows)
     print(f"\n{folder / 'results.json'}" + ("" if obstacle else f", {folder / 'cpu.svg'}"))
     if obstacle:
         print(f"SKIPPED chart: {obstacle}")
-    return 1 if any(one.peer == SUBJECT or options.smoke for one in results.errors()) else 0
 
 
 def _measure(bench: Bench, workloads: Sequence[Workload], peers: Sequence[Peer], rounds: int,
@@ -150,7 +156,7 @@ def _measure_once(bench: Bench, workload: Workload, peer: Peer, number: int) -> 
         figures, error = workload.measure(bench, peer), ""
     except (PeerFailed, LoadFailed, TimeoutError) as failure:
         figures, error = {}, str(failure)
-    text = error and f"FAILED: {error}" or ", ".join(
+    text = f"FAILED: {error}" if error else ", ".join(
         f"{figure.name} {figures[figure.name]:.4g} {figure.unit}".strip()
         for figure in workload.figures if figure.name in figures)
     print(f"{workload.name} round {number + 1} {peer.name}: {text}", flush=True)

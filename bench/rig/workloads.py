@@ -77,8 +77,10 @@ class LoadWorkload(Workload):
         report = client.run(seconds)
         used = scene.stage.group.cpu_time() - before
         client.close()
-        figures = {"rate": report.units / self._scale / report.seconds, "p50": report.p50_us,
-                   "p99": report.p99_us, "errors": float(report.errors)}
+        figures = {"rate": report.units / self._scale / report.seconds,
+                   "errors": float(report.errors)}
+        if report.p99_us:
+            figures.update(p50=report.p50_us, p99=report.p99_us)
         if scene.has_proxy:
             figures["cpu"] = used.total * self._cpu_scale / max(report.units, 1)
             figures["user_share"] = used.user / used.total if used.total else 0.0
