@@ -1,7 +1,6 @@
 """One measurement from start to end: a stage, a proxy that forwards on it, a load generator."""
 
 import contextlib
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
