@@ -36,7 +36,7 @@ def write_svg(file: Path, rows: Sequence[Row]) -> str:
     workloads = list(dict.fromkeys(workload for workload, _ in ratios))
     peers = list(dict.fromkeys(peer for _, peer in ratios))
     data = file.with_suffix(".dat")
-    lines = [" ".join(["workload", *peers])]
+    lines = []
     for workload in workloads:
         cells = [ratios.get((workload, peer)) for peer in peers]
         lines.append(" ".join([workload, *(f"{cell:.4f}" if cell else "-" for cell in cells)]))
