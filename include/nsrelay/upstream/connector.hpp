@@ -19,6 +19,13 @@ namespace nsrelay {
 inline constexpr std::uint32_t kRelayEvents =
     std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
+/// The events that a session's UDP socket is registered for, level-triggered. Not EPOLLOUT: it
+/// would wake the loop for every datagram that leaves.
+inline constexpr std::uint32_t kDatagramEvents = EPOLLIN;
+
+/// What an errno of connect(2), or one that an ICMP message brought, says.
+Reason reason_of_connect_error(int error);
+
 /// A target that could not be connected to.
 struct FailedAttempt {
   std::string target;
@@ -33,7 +40,8 @@ struct FailedAttempt {
 /// Theory of operation. Each attempt ends in success or in one FailedAttempt, after which the next
 /// address, then the next target is tried. Nothing is ever reported from inside start(): outcomes
 /// arrive as later events, so that the owner need not be ready for them. Bytes of the client are
-/// not touched, hence a fail-over loses none.
+/// not touched, hence a fail-over loses none. A UDP socket is connected as soon as there is a
+/// route; whether anybody listens only shows later.
 class Connector {
  public:
   struct Events {
@@ -63,11 +71,12 @@ class Connector {
 
   // What the owner takes over when it has finished with success.
   UniqueFd take_socket() { return std::move(socket_); }
-  /// Watches the socket for kRelayEvents; to be redirected.
+  /// Watches the socket for kRelayEvents, or kDatagramEvents; to be redirected.
   IoWatcher take_watcher() { return std::move(watcher_); }
   /// The events that have arrived on the socket so far.
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
+  [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 
  private:
   enum class Step : std::uint8_t { InProgress, Failed };
@@ -80,13 +89,14 @@ class Connector {
   Step attempt_from_sources(const Netns& netns);
   Step connect_once(const Netns& netns, const std::optional<IpAddress>& source);
   Result<UniqueFd> make_socket(const Netns& netns, const std::optional<IpAddress>& source);
+  Result<void> set_options(int fd, const std::optional<IpAddress>& source);
   Step wait_until_retry();
   Step fail(Reason reason, std::string text);
   Step fail(const Error& error);
   void on_event(std::uint32_t events) noexcept;
   void on_timer() noexcept;
   void on_resolved() noexcept;
-  void on_exhausted() noexcept;
+  void on_outcome() noexcept { events_.finished(); }
   [[nodiscard]] const TargetSpec& current() const;
 
   EventLoop& loop_;
@@ -104,7 +114,7 @@ class Connector {
   UniqueFd socket_;
   IoWatcher watcher_;
   Timer timer_;
-  DeferredCall exhausted_;
+  DeferredCall outcome_;
   ResolverWaiter waiter_;
   bool resolving_ = false;
   bool connected_ = false;
