@@ -33,7 +33,6 @@ constexpr Lack kLacking[] = {
     {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
     {Scope::Control, "socket", [](Text text) { return !text.empty(); }, "control.socket"},
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
-    {Scope::Rule, "protocol", [](Text text) { return text == "udp"; }, "protocol"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
     {Scope::Rule, "netns", is_netns<NetnsKind::NamePattern>, "netns pattern"},
     {Scope::Rule, "netns", is_netns<NetnsKind::PathPattern>, "netns pattern"},

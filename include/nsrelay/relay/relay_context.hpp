@@ -7,6 +7,9 @@
 #include <optional>
 
 #include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/net/datagram_queue.hpp"
+#include "nsrelay/net/datagram_receiver.hpp"
+#include "nsrelay/net/datagram_sender.hpp"
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
 #include "nsrelay/relay/connection_table.hpp"
@@ -14,6 +17,13 @@
 #include "nsrelay/telemetry/log.hpp"
 
 namespace nsrelay {
+
+/// What moves datagrams. One set serves all UDP sockets, because only one is served at a time.
+struct DatagramMover {
+  DatagramReceiver receiver;
+  DatagramSender sender;
+  DatagramQueue::Budget queue_budget;
+};
 
 /// What all listeners and connections of the daemon share. Outlives them.
 class RelayContext {
@@ -29,6 +39,8 @@ class RelayContext {
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
   MoverResources mover_resources() { return {*buffer_, pipes_}; }
+  /// Made when it is first needed.
+  DatagramMover& datagrams();
 
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
   /// comes within five seconds of the last belongs to the same.
@@ -42,6 +54,7 @@ class RelayContext {
   PipePool pipes_;
   DescriptorReserve reserve_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
+  std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };
