@@ -3,7 +3,8 @@
 namespace nsrelay {
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{256} * 1024;
+// The largest runs that can be: a whole batch of them.
+constexpr std::size_t kMostBytes = std::size_t{4} * 1024 * 1024;
 // What an entry costs besides its bytes, so that empty datagrams are not free.
 constexpr std::size_t kOverhead = 16;
 

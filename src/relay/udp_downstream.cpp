@@ -50,8 +50,10 @@ void UdpDownstream::on_readable(std::uint32_t /*events*/) noexcept {
     if (got.status != IoStatus::Ok)
       return;
     bytes += got.bytes;
+    const std::size_t sessions = sessions_.size();
     dispatch(receiver.received());
-    if (receiver.received().size() < DatagramReceiver::kMost)
+    // New sessions first get their upstream: until then they have to keep what comes.
+    if (receiver.received().size() < DatagramReceiver::kMost || sessions_.size() > sessions)
       return;
   }
 }

@@ -9,7 +9,7 @@
 
 namespace nsrelay {
 
-/// Copies of datagrams that have to wait, in order. Bounded for itself (64 runs, 256 KiB) and, with
+/// Copies of datagrams that have to wait, in order. Bounded for itself (64 runs, 4 MiB) and, with
 /// all other queues of one budget, by that.
 class DatagramQueue {
  public:

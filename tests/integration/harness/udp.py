@@ -58,8 +58,9 @@ class UdpPeer:
         self.sock.settimeout(DEADLINE)
 
     def name(self) -> str:
-        """The own address as the daemon's log writes it."""
-        return format_address(self.sock.getsockname())
+        """The own address as the daemon's log writes it, for a peer on the loopback."""
+        address, port = self.sock.getsockname()[:2]
+        return format_address(({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address), port))
 
     def send(self, data: bytes, to: UdpAddress | None = None, traffic_class: int = 0) -> None:
         """One datagram."""
