@@ -1,12 +1,13 @@
 """Sessions: whose datagrams they are, when they end, what ends them, and how many there may be."""
 
+import signal
 import socket
 import time
 from collections import Counter
 
 import pytest
 
-from harness import process
+from harness import peers, process
 from harness.daemon import rule
 from harness.lab import Lab
 from harness.udp import UdpPeer, echo, eventually_answered, quiet, tell
@@ -116,8 +117,6 @@ def test_datagram_that_meets_the_stale_error_of_another_is_not_lost(lab: Lab) ->
     client, peer = link.session()
     second = lab.udp_client(link.client_netns)
     link.server.close()
-    import signal
-
     for _ in range(5):
         client.send(b"brings an error")
         link.daemon.signal(signal.SIGSTOP)
@@ -209,8 +208,6 @@ def test_upstream_in_the_same_namespace(lab: Lab) -> None:
 
 
 def test_tcp_and_udp_share_a_port(lab: Lab) -> None:
-    from harness import peers
-
     a = lab.netns("a")
     lab.server(lab.host, script=peers.echo)
     lab.udp_server(lab.host, answer=echo)
@@ -314,8 +311,6 @@ def test_ten_thousand_sessions_are_served_and_expire(lab: Lab) -> None:
 
 
 def test_overflow_of_the_receive_queue_is_counted_and_logged_once(lab: Lab) -> None:
-    import signal
-
     link = lab.udp_link(receive_buffer="16KiB")
     client, _ = link.session()
     link.daemon.signal(signal.SIGSTOP)
