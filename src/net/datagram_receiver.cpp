@@ -61,15 +61,20 @@ DatagramReceiver::DatagramReceiver()
     headers_[i].msg_hdr.msg_iov = &slots_[i].data;
     headers_[i].msg_hdr.msg_iovlen = 1;
     headers_[i].msg_hdr.msg_control = slots_[i].control.data();
+    offer(i);
   }
 }
 
+/// Says how much room a header has, which the kernel has replaced by what it used.
+void DatagramReceiver::offer(std::size_t place) {
+  headers_[place].msg_hdr.msg_namelen = sizeof slots_[place].peer;
+  headers_[place].msg_hdr.msg_controllen = kControlSize;
+}
+
 IoResult DatagramReceiver::receive(int fd, std::size_t most) noexcept {
+  for (std::size_t i = 0; i < count_; ++i)
+    offer(i);
   count_ = 0;
-  for (std::size_t i = 0; i < most; ++i) {
-    headers_[i].msg_hdr.msg_namelen = sizeof slots_[i].peer;
-    headers_[i].msg_hdr.msg_controllen = kControlSize;
-  }
   int count = 0;
   do
     count = ::recvmmsg(fd, headers_.data(), static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);

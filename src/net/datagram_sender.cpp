@@ -49,6 +49,14 @@ void put_source(ControlWriter& control, const DatagramPath& path) {
   }
 }
 
+/// sendmmsg(2), or for one message its cheaper sibling. Never blocks.
+int send_messages(int fd, mmsghdr* headers, std::size_t count) {
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  if (count == 1)
+    return ::sendmsg(fd, &headers->msg_hdr, kFlags) < 0 ? -1 : 1;
+  return ::sendmmsg(fd, headers, static_cast<unsigned>(count), kFlags);
+}
+
 }  // namespace
 
 bool Segmentation::learn(int error, std::size_t segment_size) {
@@ -92,7 +100,7 @@ int DatagramSender::send(int fd, bool connected_v6, Segmentation& segmentation) 
   (void)alone.learn(EIO, 0);
   while (next_.run < count_) {
     const std::size_t built = build(connected_v6, suspect ? alone : segmentation);
-    const int sent = ::sendmmsg(fd, headers_.data(), static_cast<unsigned>(built), MSG_NOSIGNAL);
+    const int sent = send_messages(fd, headers_.data(), built);
     if (sent > 0) {
       if (suspect)
         (void)segmentation.learn(suspect->first, suspect->second);

@@ -72,6 +72,7 @@ class DatagramReceiver {
     alignas(cmsghdr) std::array<std::byte, kControlSize> control;
   };
 
+  void offer(std::size_t place);
   static void parse(const mmsghdr& message, ReceivedDatagrams& received);
 
   std::unique_ptr<std::byte[]> buffers_;
