@@ -7,6 +7,7 @@
 #include "commands.hpp"
 #include "demo_http.hpp"
 #include "demo_stage.hpp"
+#include "demo_udp.hpp"
 #include "exit_status.hpp"
 #include "text_table.hpp"
 
@@ -52,6 +53,18 @@ Result<void> play(const Interruptible& signals, const DemoStage& stage,
   return {};
 }
 
+/// A round of datagrams through nsrelay from one namespace.
+Result<void> play_udp(const Interruptible& signals, const DemoStage& stage,
+                      const DemoStage::Place& place, TextTable& table) {
+  auto answer = exchange_datagrams(signals, *place.netns, stage.listener());
+  if (!answer)
+    return std::move(answer).error().with_context("UDP in " + place.name);
+  table.add({place.name, stage.listener().to_string(), stage.echo_upstream(),
+             std::to_string(answer->datagrams) + " UDP datagrams", "each came back whole",
+             std::to_string(answer->bytes), format_time(answer->time)});
+  return {};
+}
+
 Result<void> perform(const Interruptible& signals) {
   auto made = DemoStage::set_up(signals);
   if (!made)
@@ -68,10 +81,13 @@ Result<void> perform(const Interruptible& signals) {
   TextTable table({"namespace", "listener", "upstream", "request", "answer", "bytes", "time"});
   table.align_right(5);
   table.align_right(6);
-  for (const DemoStage::Place& place : stage.places())
+  for (const DemoStage::Place& place : stage.places()) {
     for (const char* path : {"/hello", "/bulk"})
       if (auto played = play(signals, stage, place, path, table); !played)
         return played;
+    if (auto played = play_udp(signals, stage, place, table); !played)
+      return played;
+  }
   table.print(std::cout, *style.strong != '\0');
   std::cout << "\nLog\n" << style.dim;
   for (const std::string& line : stage.stop_and_read_log())

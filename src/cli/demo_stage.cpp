@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "demo_http.hpp"
+#include "demo_udp.hpp"
 #include "exit_status.hpp"
 #include "nsrelay/config/config_loader.hpp"
 #include "nsrelay/daemon/daemon.hpp"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr std::uint16_t kUsualPort = 8000;
 constexpr std::uint16_t kUpstreamPort = 80;
+constexpr std::uint16_t kEchoPort = 7;
 constexpr Duration kPatience{5000};
 
 SocketAddress loopback(std::uint16_t port) {
@@ -29,17 +31,19 @@ SocketAddress loopback(std::uint16_t port) {
   return SocketAddress(IpEndpoint{IpAddress(address), port});
 }
 
-/// A blocking listening socket on the loopback of `netns`; port 0 lets the kernel choose.
-Result<UniqueFd> listen_in(const Netns& netns, std::uint16_t port) {
-  auto socket = make_socket_in(netns, AF_INET, SOCK_STREAM, 0);
+/// A blocking socket bound to the loopback of `netns`, which listens if it is a stream socket; port
+/// 0 lets the kernel choose.
+Result<UniqueFd> listen_in(const Netns& netns, std::uint16_t port, int type = SOCK_STREAM) {
+  auto socket = make_socket_in(netns, AF_INET, type, 0);
   if (!socket)
     return socket;
   ::fcntl(socket->get(), F_SETFL, 0);
-  (void)set_option(socket->get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  if (type == SOCK_STREAM)
+    (void)set_option(socket->get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
   const SocketAddress address = loopback(port);
   if (::bind(socket->get(), address.data(), address.size()) != 0)
     return Error::from_errno("bind " + address.to_string());
-  if (::listen(socket->get(), 64) != 0)
+  if (type == SOCK_STREAM && ::listen(socket->get(), 64) != 0)
     return Error::from_errno("listen");
   return socket;
 }
@@ -61,7 +65,7 @@ Result<std::unique_ptr<DemoStage>> DemoStage::set_up(const Interruptible& signal
   std::unique_ptr<DemoStage> stage(new DemoStage(signals));
   for (auto step :
        {&DemoStage::make_namespaces, &DemoStage::choose_port, &DemoStage::start_upstream,
-        &DemoStage::start_relay, &DemoStage::wait_until_listening})
+        &DemoStage::start_echo, &DemoStage::start_relay, &DemoStage::wait_until_listening})
     if (auto done = (stage.get()->*step)(); !done)
       return std::move(done).error();
   return stage;
@@ -81,7 +85,7 @@ Result<void> DemoStage::make_namespaces() {
 
 Result<void> DemoStage::choose_port() {
   auto socket = listen_in(home_netns(), kUsualPort);
-  if (!socket)
+  if (!socket || !listen_in(home_netns(), kUsualPort, SOCK_DGRAM))
     socket = listen_in(home_netns(), 0);
   if (!socket)
     return std::move(socket).error();
@@ -103,6 +107,17 @@ Result<void> DemoStage::start_upstream() {
   return {};
 }
 
+Result<void> DemoStage::start_echo() {
+  auto socket = listen_in(upstream_->netns(), kEchoPort, SOCK_DGRAM);
+  if (!socket)
+    return std::move(socket).error();
+  auto child = ChildProcess::start(signals_, [&]() -> int { serve_udp_echo(socket->get()); });
+  if (!child)
+    return std::move(child).error();
+  echo_process_ = *std::move(child);
+  return {};
+}
+
 Result<void> DemoStage::start_relay() {
   std::ostringstream text;
   text << "rules:\n"
@@ -111,6 +126,13 @@ Result<void> DemoStage::start_relay() {
        << "    listen: 127.0.0.1:" << port_ << "\n"
        << "    upstream:\n"
        << "      targets: 127.0.0.1:" << kUpstreamPort << "\n"
+       << "      netns: " << upstream_->name() << "\n"
+       << "  - name: echo\n"
+       << "    protocol: udp\n"
+       << "    netns: [default, " << blue_->name() << ", " << green_->name() << "]\n"
+       << "    listen: 127.0.0.1:" << port_ << "\n"
+       << "    upstream:\n"
+       << "      targets: 127.0.0.1:" << kEchoPort << "\n"
        << "      netns: " << upstream_->name() << "\n";
   configuration_ = text.str();
   int ends[2];
@@ -161,6 +183,10 @@ SocketAddress DemoStage::listener() const {
 
 std::string DemoStage::upstream() const {
   return loopback(kUpstreamPort).to_string();
+}
+
+std::string DemoStage::echo_upstream() const {
+  return loopback(kEchoPort).to_string();
 }
 
 bool DemoStage::usual_port_was_taken() const {

@@ -33,6 +33,7 @@ class DemoStage {
   [[nodiscard]] SocketAddress listener() const;
   /// What nsrelay forwards to, in the third namespace.
   [[nodiscard]] std::string upstream() const;
+  [[nodiscard]] std::string echo_upstream() const;
   [[nodiscard]] const std::string& configuration() const { return configuration_; }
   [[nodiscard]] bool usual_port_was_taken() const;
 
@@ -45,6 +46,7 @@ class DemoStage {
   Result<void> make_namespaces();
   Result<void> choose_port();
   Result<void> start_upstream();
+  Result<void> start_echo();
   Result<void> start_relay();
   Result<void> wait_until_listening();
   bool read_log();
@@ -58,6 +60,7 @@ class DemoStage {
   UniqueFd log_pipe_;
   std::string log_;
   ChildProcess upstream_process_;
+  ChildProcess echo_process_;
   ChildProcess relay_process_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/net/io_result.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
+#include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/mount_visibility.hpp"
 #include "nsrelay/netns/mount_watcher.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
@@ -176,6 +178,25 @@ Finding splice_path() {
               " KiB"};
 }
 
+Finding udp_bursts() {
+  const auto socket = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const bool gro = set_option(socket.get(), SOL_UDP, UDP_GRO, 1, "UDP_GRO").has_value();
+  const bool gso = set_option(socket.get(), SOL_UDP, UDP_SEGMENT, 1200, "UDP_SEGMENT").has_value();
+  if (gro && gso)
+    return {Grade::Good, "UDP GRO, GSO", "bursts of datagrams are received and sent as one"};
+  return {Grade::Fallback, "UDP GRO, GSO",
+          std::string(gro ? "no UDP_SEGMENT" : "no UDP_GRO") +
+              ": datagrams go one by one, many in one system call"};
+}
+
+Finding udp_buffers() {
+  if (has_capability(CAP_NET_ADMIN))
+    return {Grade::Good, "UDP buffers", "4 MiB (CAP_NET_ADMIN), or as the rule says"};
+  return {Grade::Fallback, "UDP buffers",
+          "no CAP_NET_ADMIN: at most net.core.rmem_max, " +
+              first_line("/proc/sys/net/core/rmem_max") + " bytes; bursts may overflow it"};
+}
+
 Finding congestion_control() {
   return {Grade::Good, "congestion control",
           "default " + first_line("/proc/sys/net/ipv4/tcp_congestion_control") + "; available " +
@@ -225,6 +246,8 @@ std::vector<Finding> examine_system() {
           mptcp(),
           sctp(),
           splice_path(),
+          udp_bursts(),
+          udp_buffers(),
           congestion_control(),
           descriptors(),
           backlog(),

@@ -24,7 +24,6 @@ constexpr Lack kLacking[] = {
     {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
     {Scope::Control, "socket", [](Text text) { return !text.empty(); }, "control.socket"},
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
-    {Scope::Rule, "protocol", [](Text text) { return text == "udp"; }, "protocol"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
     {Scope::Rule, "accept_proxy", [](Text text) { return text == "true"; }, "accept_proxy"},
     {Scope::Upstream, "balance", [](Text text) { return text != "round_robin"; }, "balance"},

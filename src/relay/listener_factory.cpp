@@ -2,6 +2,7 @@
 
 #include "nsrelay/relay/listening_socket.hpp"
 #include "nsrelay/relay/tcp_listener.hpp"
+#include "nsrelay/relay/udp_listener.hpp"
 
 namespace nsrelay {
 namespace {
@@ -19,9 +20,12 @@ Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRunti
                                                 std::shared_ptr<UpstreamPool> pool,
                                                 std::shared_ptr<const ListenerInfo> info,
                                                 const ListenerPlace& place) {
-  auto socket = open_tcp_listening_socket(runtime.rule(), place.listen, place.port, place.netns);
+  auto socket = open_listening_socket(runtime.rule(), place.listen, place.port, place.netns);
   if (!socket)
     return std::move(socket).error();
+  if (runtime.rule().protocol == Protocol::Udp)
+    return as_listener(UdpListener::create(context, runtime, std::move(pool), std::move(info),
+                                           *std::move(socket)));
   return as_listener(
       TcpListener::create(context, runtime, std::move(pool), std::move(info), *std::move(socket)));
 }

@@ -5,6 +5,7 @@
 
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
@@ -40,10 +41,11 @@ Result<UniqueFd> make_tcp_socket(const ForwardRule& rule, int family, const Netn
   return make_socket_in(netns, family, SOCK_STREAM, 0);
 }
 
+/// What is common to listeners of all protocols.
 Result<void> set_listener_options(int fd, const ForwardRule& rule, const ListenSpec& listen,
                                   bool v6) {
-  Result<void> set = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
-  if (set && rule.reuse_port)
+  Result<void> set;
+  if (rule.reuse_port)
     set = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
   if (set && v6)
     set = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, listen.dual_stack ? 0 : 1, "IPV6_V6ONLY");
@@ -51,18 +53,21 @@ Result<void> set_listener_options(int fd, const ForwardRule& rule, const ListenS
     set = set_option(fd, IPPROTO_IP, IP_FREEBIND, 1, "IP_FREEBIND");
   if (set && !rule.bind_device.empty())
     set = bind_to_device(fd, rule.bind_device);
-  if (set)
-    set = apply_tcp_options(fd, tcp_options_of(rule));
   return set;
 }
 
-Result<UniqueFd> open_at(const ForwardRule& rule, const ListenSpec& listen,
-                         const SocketAddress& address, const Netns& netns) {
+Result<UniqueFd> open_tcp_at(const ForwardRule& rule, const ListenSpec& listen,
+                             const SocketAddress& address, const Netns& netns) {
   auto socket = make_tcp_socket(rule, address.family(), netns);
   if (!socket)
     return socket;
   const int fd = socket->get();
-  if (auto set = set_listener_options(fd, rule, listen, address.family() == AF_INET6); !set)
+  Result<void> set = set_listener_options(fd, rule, listen, address.family() == AF_INET6);
+  if (set)
+    set = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  if (set)
+    set = apply_tcp_options(fd, tcp_options_of(rule));
+  if (!set)
     return std::move(set).error();
   if (::bind(fd, address.data(), address.size()) != 0)
     return Error::from_errno("bind");
@@ -71,10 +76,31 @@ Result<UniqueFd> open_at(const ForwardRule& rule, const ListenSpec& listen,
   return socket;
 }
 
+/// Without SO_REUSEADDR, with which any two UDP sockets could have one port.
+Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
+                             const SocketAddress& address, const Netns& netns) {
+  auto socket = make_socket_in(netns, address.family(), SOCK_DGRAM, 0);
+  if (!socket)
+    return socket;
+  const int fd = socket->get();
+  Result<void> set = set_listener_options(fd, rule, listen, address.family() == AF_INET6);
+  if (set)
+    set = apply_udp_options(fd, address.family(), udp_options_of(rule));
+  // The kernel answers from the address that a socket is bound to.
+  if (set && address.endpoint().ip.is_any())
+    set = report_local_address(fd, address.family());
+  if (!set)
+    return std::move(set).error();
+  if (::bind(fd, address.data(), address.size()) != 0)
+    return Error::from_errno("bind");
+  return socket;
+}
+
 }  // namespace
 
-Result<UniqueFd> open_tcp_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
-                                           std::uint16_t port, const Netns& netns) {
+Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
+                                       std::uint16_t port, const Netns& netns) {
+  const auto open_at = rule.protocol == Protocol::Udp ? open_udp_at : open_tcp_at;
   auto address = bind_address(listen, port, netns);
   if (!address)
     return std::move(address).error();

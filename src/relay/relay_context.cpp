@@ -13,4 +13,10 @@ void RelayContext::accept_paused(const LogRecord& record) {
   last_pause_ = loop_.now();
 }
 
+DatagramMover& RelayContext::datagrams() {
+  if (!datagrams_)
+    datagrams_ = std::make_unique<DatagramMover>();
+  return *datagrams_;
+}
+
 }  // namespace nsrelay

@@ -7,6 +7,7 @@
 
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/relay/forwarding_log.hpp"
 
 namespace nsrelay {
 namespace {
@@ -98,14 +99,7 @@ void TcpConnection::on_connector_finished() noexcept {
 
 void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
   upstream_name_ = attempt.target;
-  context_.log().write({.level = LogLevel::Warn,
-                        .event = log_event::kUpstreamFailed,
-                        .rule = runtime_.rule().name,
-                        .netns = listener_->netns,
-                        .protocol = to_string(Protocol::Tcp),
-                        .upstream = attempt.target,
-                        .reason = to_string(attempt.reason),
-                        .more = {{"error", attempt.text}}});
+  log_upstream_failed(context_.log(), runtime_, *listener_, attempt);
 }
 
 void TcpConnection::begin_relaying() {

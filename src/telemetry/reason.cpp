@@ -22,6 +22,8 @@ std::string_view to_string(Reason reason) {
       return "upstream_timeout";
     case Reason::IdleTimeout:
       return "idle_timeout";
+    case Reason::SessionTimeout:
+      return "session_timeout";
     case Reason::HalfCloseTimeout:
       return "half_close_timeout";
     case Reason::Drained:

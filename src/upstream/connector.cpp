@@ -17,7 +17,16 @@ namespace {
 /// A Unix listener whose backlog is full says EAGAIN and gives no event when it is not any more.
 constexpr auto kUnixRetryInterval = std::chrono::milliseconds(5);
 
-Reason classify(int error) {
+/// Whether the connection was made, whatever became of it since: without an error (a Unix peer that
+/// said something and closed shows as EPOLLHUP), or reset before its first event was seen. What the
+/// upstream sent is still to be read.
+bool was_established(int error) {
+  return error == 0 || error == ECONNRESET || error == EPIPE;
+}
+
+}  // namespace
+
+Reason reason_of_connect_error(int error) {
   switch (error) {
     case ECONNREFUSED:
     case ENOENT:  // a Unix path at which nobody listens
@@ -28,10 +37,12 @@ Reason classify(int error) {
     case EHOSTUNREACH:
     case ENETDOWN:
     case EHOSTDOWN:
-    case EACCES:
+    case ENONET:
+    case EACCES:  // an ICMPv6 message of a firewall
       return Reason::ConnectUnreachable;
     case EADDRNOTAVAIL:
     case EADDRINUSE:
+    case EAGAIN:  // of a UDP socket, which takes its port first
       return Reason::NoSourcePort;
     case EMFILE:
     case ENFILE:
@@ -44,15 +55,6 @@ Reason classify(int error) {
   }
 }
 
-/// Whether the connection was made, whatever became of it since: without an error (a Unix peer that
-/// said something and closed shows as EPOLLHUP), or reset before its first event was seen. What the
-/// upstream sent is still to be read.
-bool was_established(int error) {
-  return error == 0 || error == ECONNRESET || error == EPIPE;
-}
-
-}  // namespace
-
 Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
                      std::uint16_t port_offset, Events events)
     : loop_(loop),
@@ -62,7 +64,7 @@ Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& 
       events_(events),
       watcher_(loop),
       timer_(loop.timers(), Delegate<void()>::to<&Connector::on_timer>(this)),
-      exhausted_(loop, Delegate<void()>::to<&Connector::on_exhausted>(this)),
+      outcome_(loop, Delegate<void()>::to<&Connector::on_outcome>(this)),
       waiter_(Delegate<void()>::to<&Connector::on_resolved>(this)) {}
 
 void Connector::start() {
@@ -74,7 +76,7 @@ void Connector::start() {
 void Connector::cancel() {
   watcher_.stop_and_close(socket_);
   timer_.stop();
-  exhausted_.cancel();
+  outcome_.cancel();
   waiter_.cancel();
 }
 
@@ -94,7 +96,7 @@ void Connector::advance() {
     if (attempt() == Step::InProgress)
       return;
   if (!resolving_)
-    exhausted_.schedule();
+    outcome_.schedule();
 }
 
 /// Goes to the next address of this or of a later target. False: none left, or still resolving.
@@ -158,7 +160,7 @@ Connector::Step Connector::attempt() {
     return fail(Reason::UpstreamNetnsAbsent, pool_.netns().why_absent);
   const Netns& netns = *pool_.netns().netns;
   if (const auto fd = netns.fd(); !fd) {
-    const Reason reason = classify(fd.error().number());
+    const Reason reason = reason_of_connect_error(fd.error().number());
     return fail(reason == Reason::OutOfDescriptors ? reason : Reason::UpstreamNetnsAbsent,
                 fd.error().message());
   }
@@ -195,7 +197,7 @@ Connector::Step Connector::connect_once(const Netns& netns,
   auto made = make_socket(netns, source);
   if (!made) {
     // ENOENT and the like say something about the target only when connect(2) says it.
-    const Reason reason = classify(made.error().number());
+    const Reason reason = reason_of_connect_error(made.error().number());
     return fail(reason == Reason::ConnectRefused ? Reason::ConnectFailed : reason,
                 made.error().message());
   }
@@ -209,40 +211,50 @@ Connector::Step Connector::connect_once(const Netns& netns,
     socket_.close();
     return fail(error);
   }
-  auto watching =
-      watcher_.start(socket_.get(), kRelayEvents, IoCallback::to<&Connector::on_event>(this));
+  const bool is_udp = pool_.protocol() == Protocol::Udp;
+  auto watching = watcher_.start(socket_.get(), is_udp ? kDatagramEvents : kRelayEvents,
+                                 IoCallback::to<&Connector::on_event>(this));
   if (!watching) {
     socket_.close();
     return fail(watching.error());
   }
-  timer_.start(deadline_);
+  if (is_udp) {
+    connected_ = true;
+    outcome_.schedule();
+  } else {
+    timer_.start(deadline_);
+  }
   return Step::InProgress;
 }
 
 Result<UniqueFd> Connector::make_socket(const Netns& netns,
                                         const std::optional<IpAddress>& source) {
-  auto made = make_socket_in(netns, address_.family(), SOCK_STREAM, 0);
-  if (!made && classify(made.error().number()) == Reason::OutOfDescriptors && reserve_.spend())
-    made = make_socket_in(netns, address_.family(), SOCK_STREAM, 0);
+  const int type = pool_.protocol() == Protocol::Udp ? SOCK_DGRAM : SOCK_STREAM;
+  auto made = make_socket_in(netns, address_.family(), type, 0);
+  if (!made && reason_of_connect_error(made.error().number()) == Reason::OutOfDescriptors &&
+      reserve_.spend())
+    made = make_socket_in(netns, address_.family(), type, 0);
   if (!made || address_.is_unix())
     return made;
-  const int fd = made->get();
-  if (auto set = apply_tcp_options(fd, pool_.tcp_options()); !set)
+  if (auto set = set_options(made->get(), source); !set)
     return std::move(set).error();
-  if (!pool_.bind_device().empty())
-    if (auto bound = bind_to_device(fd, pool_.bind_device()); !bound)
-      return std::move(bound).error();
-  if (source) {
-    // The port is chosen by connect(), when the whole connection is known: ip(7).
-    if (auto set =
-            set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT");
-        !set)
-      return std::move(set).error();
-    const SocketAddress from(IpEndpoint{*source, 0});
-    if (::bind(fd, from.data(), from.size()) != 0)
-      return Error::from_errno("bind " + source->to_string());
-  }
   return made;
+}
+
+Result<void> Connector::set_options(int fd, const std::optional<IpAddress>& source) {
+  Result<void> set = pool_.protocol() == Protocol::Udp
+                         ? apply_udp_options(fd, address_.family(), pool_.udp_options())
+                         : apply_tcp_options(fd, pool_.tcp_options());
+  if (set && !pool_.bind_device().empty())
+    set = bind_to_device(fd, pool_.bind_device());
+  if (!set || !source)
+    return set;
+  // The port is chosen by connect(), when the whole connection is known: ip(7).
+  set = set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT");
+  const SocketAddress from(IpEndpoint{*source, 0});
+  if (set && ::bind(fd, from.data(), from.size()) != 0)
+    return Error::from_errno("bind " + source->to_string());
+  return set;
 }
 
 Connector::Step Connector::wait_until_retry() {
@@ -260,10 +272,12 @@ Connector::Step Connector::fail(Reason reason, std::string text) {
 }
 
 Connector::Step Connector::fail(const Error& error) {
-  return fail(classify(error.number()), error.message());
+  return fail(reason_of_connect_error(error.number()), error.message());
 }
 
 void Connector::on_event(std::uint32_t events) noexcept {
+  if (connected_)
+    return;  // a datagram; who takes the socket over is told again
   const bool broken = (events & (EPOLLERR | EPOLLHUP)) != 0;
   const int error = broken ? take_socket_error(socket_.get()) : 0;
   if (!was_established(error)) {
@@ -294,10 +308,6 @@ void Connector::on_timer() noexcept {
     fail(Reason::ConnectTimeout, "connect: no answer within connect_timeout");
   }
   advance();
-}
-
-void Connector::on_exhausted() noexcept {
-  events_.finished();
 }
 
 }  // namespace nsrelay

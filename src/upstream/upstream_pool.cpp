@@ -10,7 +10,9 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
       netns_(std::move(netns)),
       resolver_(loop, netns_),
       sources_(rule.upstream.source),
+      protocol_(rule.protocol),
       tcp_options_(tcp_options_of(rule)),
+      udp_options_(udp_options_of(rule)),
       connect_timeout_(rule.upstream.connect_timeout),
       bind_device_(rule.upstream.bind_device) {
   for (TargetSpec& target : targets_) {
@@ -28,6 +30,10 @@ TcpOptions tcp_options_of(const ForwardRule& rule) {
   options.receive_buffer = rule.receive_buffer;
   options.send_buffer = rule.send_buffer;
   return options;
+}
+
+UdpOptions udp_options_of(const ForwardRule& rule) {
+  return {rule.receive_buffer, rule.send_buffer};
 }
 
 }  // namespace nsrelay

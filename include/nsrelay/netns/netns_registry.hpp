@@ -86,7 +86,7 @@ class NetnsRegistry {
   struct File {
     EntryPtr entry = std::make_shared<NetnsEntry>();
     MountStamp stamp;
-    std::uint64_t round = 0;  ///< the last one in which it was opened
+    std::uint64_t round = 0;  ///< the last one in which it was opened; 0: never
     bool by_name = false;     ///< asked for by name or path: stays while absent
     bool listed = false;      ///< seen in its folder by this refresh
   };
@@ -114,7 +114,7 @@ class NetnsRegistry {
   std::map<std::string, Process> processes_;  // by text
   std::map<std::string, Pattern> patterns_;   // by text
   EntryPtr own_;
-  std::uint64_t round_ = 0;  // of looks at everything, each in one slice or more
+  std::uint64_t round_ = 1;  // of looks at everything, each in one slice or more
   bool is_round_over_ = true;
 };
 

@@ -10,11 +10,12 @@
 
 namespace nsrelay {
 
-/// Makes the TCP socket of one port of one `listen` entry inside `netns`: all options of the rule
-/// set (accepted sockets inherit them), bound, listening, not blocking. The error reads like
-/// `bind: Address already in use`; its number tells whether a later try can succeed.
-Result<UniqueFd> open_tcp_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
-                                           std::uint16_t port, const Netns& netns);
+/// Makes the socket of one port of one `listen` entry inside `netns`: all options of the rule set,
+/// bound, not blocking. TCP: listening; accepted sockets inherit the options. UDP: on a wildcard
+/// address it reports which address a datagram was sent to. The error reads like `bind: Address
+/// already in use`; its number tells whether a later try can succeed.
+Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
+                                       std::uint16_t port, const Netns& netns);
 
 /// Gives an open listening socket of the rule `before` the options of `after`, as far as an open
 /// one can have them. False where it takes a new socket (MPTCP, freebind, reuse_port, an option of

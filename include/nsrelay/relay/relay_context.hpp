@@ -7,6 +7,9 @@
 #include <optional>
 
 #include "nsrelay/event/event_loop.hpp"
+#include "nsrelay/net/datagram_queue.hpp"
+#include "nsrelay/net/datagram_receiver.hpp"
+#include "nsrelay/net/datagram_sender.hpp"
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
 #include "nsrelay/relay/connection_table.hpp"
@@ -15,6 +18,13 @@
 #include "nsrelay/telemetry/log.hpp"
 
 namespace nsrelay {
+
+/// What moves datagrams. One set serves all UDP sockets, because only one is served at a time.
+struct DatagramMover {
+  DatagramReceiver receiver;
+  DatagramSender sender;
+  DatagramQueue::Budget queue_budget;
+};
 
 /// What all listeners and connections of the daemon share. Outlives them.
 class RelayContext {
@@ -36,6 +46,8 @@ class RelayContext {
   void set_logs_connections(bool on) { logs_connections_ = on; }
 
   MoverResources mover_resources() { return {*buffer_, pipes_}; }
+  /// Made when it is first needed.
+  DatagramMover& datagrams();
 
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
   /// comes within five seconds of the last belongs to the same.
@@ -50,6 +62,7 @@ class RelayContext {
   DescriptorReserve reserve_;
   LingeringSockets lingering_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
+  std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;
   bool logs_connections_ = true;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone

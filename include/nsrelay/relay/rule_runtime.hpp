@@ -10,6 +10,7 @@
 #include "nsrelay/base/delegate.hpp"
 #include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/relay/drop_counters.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
 namespace nsrelay {
@@ -23,6 +24,8 @@ class RuleRuntime {
     std::uint64_t connections_failed = 0;
     std::uint64_t bytes_received = 0;
     std::uint64_t bytes_sent = 0;
+    std::uint64_t datagrams_received = 0;
+    std::uint64_t datagrams_sent = 0;
   };
 
   explicit RuleRuntime(ForwardRule rule) : rule_(std::move(rule)) {}
@@ -31,10 +34,13 @@ class RuleRuntime {
 
   [[nodiscard]] const ForwardRule& rule() const { return rule_; }
   Counters& counters() { return counters_; }
+  DropCounters& drops() { return drops_; }
   [[nodiscard]] std::uint32_t active() const { return active_; }
 
-  /// Whether `max_connections` admits one more.
+  /// Whether `max_connections`, or `max_sessions` for UDP, admits one more.
   [[nodiscard]] bool has_room() const {
+    if (rule_.protocol == Protocol::Udp)
+      return active_ < rule_.max_sessions;
     return !rule_.max_connections || active_ < *rule_.max_connections;
   }
 
@@ -70,6 +76,7 @@ class RuleRuntime {
 
   const ForwardRule rule_;
   Counters counters_;
+  DropCounters drops_;
   std::uint32_t active_ = 0;
   std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;
   std::vector<Waiting> waiting_;

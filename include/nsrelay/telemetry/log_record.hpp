@@ -29,6 +29,7 @@ inline constexpr LogEvent kConnectionClosed = {"connection_closed", "connection 
 inline constexpr LogEvent kConnectionFailed = {"connection_failed", "connection failed"};
 inline constexpr LogEvent kUpstreamFailed = {"upstream_failed", "upstream failed"};
 inline constexpr LogEvent kAcceptPaused = {"accept_paused", "accepting paused"};
+inline constexpr LogEvent kDatagramsDropped = {"datagrams_dropped", "datagrams dropped"};
 inline constexpr LogEvent kLogDropped = {"log_dropped", "log records dropped"};
 }  // namespace log_event
 

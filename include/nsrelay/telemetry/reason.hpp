@@ -15,6 +15,7 @@ enum class Reason : std::uint8_t {
   ClientTimeout,     ///< the client's host stopped answering (keepalive, user_timeout)
   UpstreamTimeout,   ///< the upstream's host stopped answering
   IdleTimeout,       ///< no byte either way for idle_timeout
+  SessionTimeout,    ///< no datagram either way for session_timeout
   HalfCloseTimeout,  ///< no byte for half_close_timeout after one side's FIN or reset
   Drained,           ///< still open at the end of a drain
   NetnsDeleted,      ///< the namespace of one side was deleted

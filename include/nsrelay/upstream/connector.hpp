@@ -19,6 +19,13 @@ namespace nsrelay {
 inline constexpr std::uint32_t kRelayEvents =
     std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
+/// The events that a session's UDP socket is registered for, level-triggered. Not EPOLLOUT: it
+/// would wake the loop for every datagram that leaves.
+inline constexpr std::uint32_t kDatagramEvents = EPOLLIN;
+
+/// What an errno of connect(2), or one that an ICMP message brought, says.
+Reason reason_of_connect_error(int error);
+
 /// A target that could not be connected to.
 struct FailedAttempt {
   std::string target;
@@ -33,7 +40,8 @@ struct FailedAttempt {
 /// Theory of operation. Each attempt ends in success or in one FailedAttempt, after which the next
 /// address, then the next target is tried. `finished` is never called from inside start(): the
 /// outcome arrives as a later event, so that the owner need not be ready for it. Bytes of the
-/// client are not touched, hence a fail-over loses none.
+/// client are not touched, hence a fail-over loses none. A UDP socket is connected as soon as there
+/// is a route; whether anybody listens only shows later.
 class Connector {
  public:
   struct Events {
@@ -64,11 +72,12 @@ class Connector {
 
   // What the owner takes over when it has finished with success.
   UniqueFd take_socket() { return std::move(socket_); }
-  /// Watches the socket for kRelayEvents; to be redirected.
+  /// Watches the socket for kRelayEvents, or kDatagramEvents; to be redirected.
   IoWatcher take_watcher() { return std::move(watcher_); }
   /// The events that have arrived on the socket so far.
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
+  [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 
   /// The identity of the namespace that the current socket is in; 0 before the first. The pool's
   /// name may mean another one by now.
@@ -85,13 +94,14 @@ class Connector {
   Step attempt_from_sources(const Netns& netns);
   Step connect_once(const Netns& netns, const std::optional<IpAddress>& source);
   Result<UniqueFd> make_socket(const Netns& netns, const std::optional<IpAddress>& source);
+  Result<void> set_options(int fd, const std::optional<IpAddress>& source);
   Step wait_until_retry();
   Step fail(Reason reason, std::string text);
   Step fail(const Error& error);
   void on_event(std::uint32_t events) noexcept;
   void on_timer() noexcept;
   void on_resolved() noexcept;
-  void on_exhausted() noexcept;
+  void on_outcome() noexcept { events_.finished(); }
   [[nodiscard]] const TargetSpec& current() const;
 
   EventLoop& loop_;
@@ -110,7 +120,7 @@ class Connector {
   std::uint64_t netns_cookie_ = 0;
   IoWatcher watcher_;
   Timer timer_;
-  DeferredCall exhausted_;
+  DeferredCall outcome_;
   ResolverWaiter waiter_;
   bool resolving_ = false;
   bool connected_ = false;

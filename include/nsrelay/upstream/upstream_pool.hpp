@@ -7,6 +7,7 @@
 
 #include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/upstream/resolver.hpp"
 #include "nsrelay/upstream/source_pool.hpp"
@@ -31,7 +32,9 @@ class UpstreamPool {
   [[nodiscard]] const NetnsEntry& netns() const { return *netns_; }
   Resolver& resolver() { return resolver_; }
   SourcePool& sources() { return sources_; }
+  [[nodiscard]] Protocol protocol() const { return protocol_; }
   [[nodiscard]] const TcpOptions& tcp_options() const { return tcp_options_; }
+  [[nodiscard]] const UdpOptions& udp_options() const { return udp_options_; }
   [[nodiscard]] Duration connect_timeout() const { return connect_timeout_; }
   [[nodiscard]] const std::string& bind_device() const { return bind_device_; }
 
@@ -40,7 +43,9 @@ class UpstreamPool {
   NetnsRef netns_;
   Resolver resolver_;
   SourcePool sources_;
+  Protocol protocol_;
   TcpOptions tcp_options_;
+  UdpOptions udp_options_;
   Duration connect_timeout_;
   std::string bind_device_;
   std::size_t turn_ = 0;
@@ -48,5 +53,8 @@ class UpstreamPool {
 
 /// What a rule asks of the TCP sockets on either side.
 TcpOptions tcp_options_of(const ForwardRule& rule);
+
+/// What a rule asks of the UDP sockets on either side.
+UdpOptions udp_options_of(const ForwardRule& rule);
 
 }  // namespace nsrelay

@@ -11,6 +11,7 @@ from . import process
 from .daemon import Daemon, Rule, count_listeners, rule
 from .netns import Netns
 from .peers import Address, Peer, Script, Server, connect
+from .udp import UdpAddress, UdpPeer, UdpServer
 from .waiting import wait_until
 
 
@@ -84,6 +85,23 @@ class Lab:
         self._peers.callback(peer.close)
         return peer
 
+    def udp_server(
+        self, netns: Netns, address: UdpAddress = ("127.0.0.1", 9000),
+        answer: Callable[[bytes], bytes] | None = None,
+    ) -> UdpServer:
+        """A bound UDP peer."""
+        made = UdpServer(netns, address, answer)
+        self._peers.callback(made.close)
+        return made
+
+    def udp_client(
+        self, netns: Netns, to: UdpAddress = ("127.0.0.1", 8000), bind: UdpAddress | None = None
+    ) -> UdpPeer:
+        """A UDP client of `to`."""
+        made = UdpPeer(netns, bind, to)
+        self._peers.callback(made.close)
+        return made
+
     def program(
         self, netns: Netns, *command: str, ready: Callable[[], object], **options: Any
     ) -> "subprocess.Popen[bytes]":
@@ -124,6 +142,16 @@ class Lab:
         running = self.daemon(rule(netns=client_netns.name, **keys), **(daemon or {}))
         return Link(self, client_netns, self.host, upstream, running)
 
+    def udp_link(self, *, answer: Callable[[bytes], bytes] | None = None,
+                 daemon: dict[str, Any] | None = None, **keys: Any) -> "UdpLink":
+        """A client namespace, one UDP rule `web` with `keys`, and an upstream beside the daemon."""
+        client_netns = self.netns("a")
+        upstream = self.udp_server(self.host, answer=answer)
+        keys.setdefault("netns", client_netns.name)
+        options = {"drain_timeout": "50ms", **(daemon or {})}
+        running = self.daemon(rule(protocol="udp", **keys), **options)
+        return UdpLink(self, client_netns, upstream, running)
+
     def close(self) -> None:
         """Ends peers first, then daemons (each asserts its clean end), then namespaces."""
         with contextlib.ExitStack() as stack:
@@ -159,6 +187,29 @@ class Link:
         """Both ends of a new connection: the client and, accepted, the upstream."""
         client = self.connect(**options)
         return client, self.server.accept()
+
+
+class UdpLink:
+    """One relay between clients in a namespace and a UDP upstream beside the daemon."""
+
+    def __init__(self, lab: Lab, client_netns: Netns, server: UdpServer, daemon: Daemon) -> None:
+        self.lab = lab
+        self.client_netns = client_netns
+        self.server = server
+        self.daemon = daemon
+        self.log = daemon.log
+
+    def client(self, **options: Any) -> UdpPeer:
+        """A client of the relay's listener."""
+        return self.lab.udp_client(self.client_netns, **options)
+
+    def session(self, **options: Any) -> tuple[UdpPeer, UdpAddress]:
+        """A client whose session runs, and how the upstream sees it."""
+        client = self.client(**options)
+        client.send(b"hello")
+        got = self.server.recv()
+        assert got.data == b"hello"
+        return client, got.sender
 
 
 def _end(program: "subprocess.Popen[bytes]") -> None:

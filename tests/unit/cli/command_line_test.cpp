@@ -119,10 +119,11 @@ TEST_F(CommandLine, DoctorPrintsALinePerSubject) {
   run({"doctor"});
   for (const char* subject :
        {"kernel", "network namespace", "enter namespaces", "named namespaces", "namespace identity",
-        "namespace events", "new namespaces", "address events", "ports below 1024", "IPv6", "MPTCP",
-        "SCTP", "splice", "congestion control", "open files", "backlog", "source ports"})
+        "namespace events", "new namespaces", "address events", "UDP GRO, GSO", "UDP buffers",
+        "ports below 1024", "IPv6", "MPTCP", "SCTP", "splice", "congestion control", "open files",
+        "backlog", "source ports"})
     EXPECT_THAT(out_, testing::ContainsRegex(std::string("(ok  |less|FAIL)  ") + subject + " "));
-  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 17);
+  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 19);
   EXPECT_EQ(out_.find('\033'), std::string::npos);  // no colour: this is no terminal
   EXPECT_EQ(status_, out_.find("FAIL") == std::string::npos ? 0 : 1);
   EXPECT_THAT(err_, IsEmpty());

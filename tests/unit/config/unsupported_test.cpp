@@ -34,9 +34,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"log: {target: journal}\n" + rule_with(""), "1:15: log.target journal"},
         Case{"control: {socket: /run/x}\n" + rule_with(""), "1:19: control.socket '/run/x'"},
         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
-        Case{rule_with("protocol: udp"), "5:13: protocol udp"},
         Case{rule_with("protocol: sctp"), "5:13: protocol sctp"},
-        Case{"defaults: {protocol: udp}\n" + rule_with(""), "1:22: protocol udp"},
+        Case{"defaults: {protocol: sctp}\n" + rule_with(""), "1:22: protocol sctp"},
         Case{rule_with("accept_proxy: true"), "5:17: accept_proxy true"},
         Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
         Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
@@ -46,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{target_with("weight: 2"), "6:13: weight 2"},
         Case{target_with("backup: true"), "6:13: backup true"}));
 
-TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcp) {
+TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
   const std::string text =
       "log: {target: stderr}\ncontrol: {socket: ''}\n" +
       upstream_with(
@@ -55,6 +54,9 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcp) {
           "  accept_proxy: false\n  per_source: none\n  protocol: tcp\n"
           "  netns: [default, a, /x/y, 'pid:7']\n  mptcp: true\n  congestion: bbr\n");
   EXPECT_THAT(faults_of(text, Support::ThisBuild), testing::IsEmpty());
+  EXPECT_THAT(faults_of(rule_with("protocol: udp\n  session_timeout: 5s\n  max_sessions: 9"),
+                        Support::ThisBuild),
+              testing::IsEmpty());
   const std::string targets =
       "rules:\n- {name: a, listen: '*:80', upstream: [10.0.0.1:80, 'app.{netns}:80', "
       "'unix:/run/{netns}', {address: 'h:1', weight: 1, backup: false}]}\n";
@@ -62,9 +64,9 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcp) {
 }
 
 TEST(Unsupported, IsReportedBesidesOtherFaults) {
-  EXPECT_THAT(faults_of(rule_with("protocol: udp\n  idle_timeout: 5s"), Support::ThisBuild),
-              testing::ElementsAre("5:13: protocol udp: not supported by this build",
-                                   "6:3: idle_timeout: only for protocol tcp, sctp"));
+  EXPECT_THAT(faults_of(rule_with("protocol: sctp\n  keepalive: 5s"), Support::ThisBuild),
+              testing::ElementsAre("5:13: protocol sctp: not supported by this build",
+                                   "6:3: keepalive: only for protocol tcp"));
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(DescribeListener, ReadsAsInTheConfiguration) {
 class ListeningSocket : public testing::Test {
  protected:
   Result<UniqueFd> open(const ListenSpec& listen, std::uint16_t port = 0) {
-    return open_tcp_listening_socket(rule_, listen, port, home_netns());
+    return open_listening_socket(rule_, listen, port, home_netns());
   }
 
   ForwardRule rule_;
@@ -113,7 +113,7 @@ TEST_F(ListeningSocket, IsInItsNamespace) {
   NSRELAY_NEEDS_ROOT();
   const auto made = test::make_netns("listening");
   ASSERT_TRUE(made);
-  const auto socket = open_tcp_listening_socket(rule_, at("127.0.0.1"), 80, made->netns());
+  const auto socket = open_listening_socket(rule_, at("127.0.0.1"), 80, made->netns());
   ASSERT_TRUE(socket) << socket.error().message();
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;

@@ -1,0 +1,68 @@
+#include "nsrelay/relay/forwarding_log.hpp"
+
+namespace nsrelay {
+namespace {
+
+/// What a person can do about it.
+const char* advice(DropReason reason) {
+  switch (reason) {
+    case DropReason::Denied:
+      return "allow and deny of the rule decide";
+    case DropReason::MaxSessions:
+      return "max_sessions of the rule, or a shorter session_timeout";
+    case DropReason::Draining:
+      return "new clients are not served while the listener closes";
+    case DropReason::OutOfDescriptors:
+      return "LimitNOFILE, or a smaller max_sessions; established sessions go on";
+    case DropReason::OutOfMemory:
+      return "net.ipv4.udp_mem, or memory";
+    case DropReason::ConnectQueueFull:
+      return "more came than is kept while the upstream is sought";
+    case DropReason::NoUpstream:
+      return "the records upstream_failed before this one say why";
+    case DropReason::TooLong:
+      return "the other side's protocol carries no datagram of this length";
+    case DropReason::SendBufferFull:
+      return "send_buffer of the rule, net.core.wmem_max";
+    case DropReason::SendFailed:
+      return "routes, addresses and firewall of the namespace that sends";
+    case DropReason::Truncated:
+      return "this is a bug, please report it";
+    case DropReason::ReceiveOverflow:
+      return "receive_buffer of the rule, net.core.rmem_max";
+  }
+  return "";
+}
+
+}  // namespace
+
+void log_upstream_failed(Log& log, const RuleRuntime& runtime, const ListenerInfo& listener,
+                         const FailedAttempt& attempt) {
+  log.write({.level = LogLevel::Warn,
+             .event = log_event::kUpstreamFailed,
+             .rule = runtime.rule().name,
+             .netns = listener.netns,
+             .protocol = to_string(runtime.rule().protocol),
+             .upstream = attempt.target,
+             .reason = to_string(attempt.reason),
+             .more = {{"error", attempt.text}}});
+}
+
+void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo& listener,
+                DropReason reason, std::uint64_t datagrams) {
+  if (datagrams == 0 || !runtime.drops().add(reason, datagrams, context.loop().now()))
+    return;
+  const bool is_wanted = reason == DropReason::Denied || reason == DropReason::Draining;
+  context.log().write({.level = is_wanted ? LogLevel::Info : LogLevel::Warn,
+                       .event = log_event::kDatagramsDropped,
+                       .rule = runtime.rule().name,
+                       .netns = listener.netns,
+                       .protocol = to_string(runtime.rule().protocol),
+                       .listener = listener.address,
+                       .reason = to_string(reason),
+                       .more = {{"dropped", std::to_string(datagrams)},
+                                {"total", std::to_string(runtime.drops().total(reason))},
+                                {"see", advice(reason)}}});
+}
+
+}  // namespace nsrelay
