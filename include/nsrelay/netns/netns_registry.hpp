@@ -114,7 +114,7 @@ class NetnsRegistry {
   std::map<std::string, Process> processes_;  // by text
   std::map<std::string, Pattern> patterns_;   // by text
   EntryPtr own_;
-  std::uint64_t round_ = 0;  // of looks at everything, each in one slice or more
+  std::uint64_t round_ = 1;  // of looks at everything, each in one slice or more; 0: none yet
   bool is_round_over_ = true;
 };
 
