@@ -156,6 +156,11 @@ TEST_F(NetnsRegistryPatternsTest, SlicesComeToAnEndWhereNoStampIsCertain) {
   EXPECT_EQ(refresh_in_slices(10), 3);  // all are opened again, because all may have changed
 }
 
+TEST_F(NetnsRegistryPatternsTest, ALinkIsLookedAtWhenItIsFirstAskedFor) {
+  std::filesystem::create_symlink("/proc/self/ns/net", path("link"));
+  EXPECT_TRUE(get("link")->netns);
+}
+
 TEST_F(NetnsRegistryPatternsTest, PresentCookiesAreThoseOfAllNames) {
   const auto a = make_netns("a");
   const auto b = make_netns("b");
