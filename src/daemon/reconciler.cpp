@@ -115,9 +115,11 @@ Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed)
   to_open_.clear();
   for (auto& [key, wanted] : desired)
     update(managed_[key], std::move(wanted), changes);
-  if (changes.closed + changes.changed > 0)
-    for (auto& [name, runtime] : runtimes_)
+  for (auto& [name, runtime] : runtimes_) {
+    if (changes.closed + changes.changed > 0)
       runtime->prune_pools();
+    runtime->leave_gone_netns();
+  }
   if (routes_ && changes.closed > 0)
     routes_->keep_only(registry_.present_cookies());
   forget_retired();

@@ -30,6 +30,11 @@ void RuleRuntime::prune_pools() {
   std::erase_if(pools_, [](const auto& one) { return one.second.use_count() == 1; });
 }
 
+void RuleRuntime::leave_gone_netns() {
+  for (auto& [key, pool] : pools_)
+    pool->resolver().leave_gone_netns();
+}
+
 std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
   const bool own =
       rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "nsrelay/netns/netns_scope.hpp"
 
@@ -64,6 +65,7 @@ bool Resolver::open_channel() {
   options.sock_state_cb_data = this;
   options.timeout = 1000;
   options.tries = 3;
+  cookie_ = from_->netns ? from_->netns->cookie() : 0;
   constexpr int kMask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
   if (!initialise_library() || ::ares_init_options(&channel_, &options, kMask) != ARES_SUCCESS) {
     channel_ = nullptr;
@@ -122,6 +124,14 @@ void Resolver::ask(std::string_view host, ResolverWaiter& waiter) {
   hints.ai_flags = ARES_AI_NOSORT;  // sorting would connect sockets of its own
   ::ares_getaddrinfo(channel_, wanted.host.c_str(), nullptr, &hints, &Resolver::on_answer, &wanted);
   restart_timer();
+}
+
+void Resolver::leave_gone_netns() {
+  if (channel_ == nullptr || from_->is(cookie_))
+    return;
+  timer_.stop();
+  ::ares_cancel(channel_);  // answers every question: cancelled
+  ::ares_destroy(std::exchange(channel_, nullptr));
 }
 
 void Resolver::on_answer(void* name, int status, int /*timeouts*/, ares_addrinfo* answer) {
@@ -212,7 +222,7 @@ void Resolver::on_timer() noexcept {
 
 void Resolver::restart_timer() {
   timeval wait{};
-  if (::ares_timeout(channel_, nullptr, &wait) == nullptr)
+  if (channel_ == nullptr || ::ares_timeout(channel_, nullptr, &wait) == nullptr)
     timer_.stop();
   else
     timer_.start(loop_.now() + std::chrono::seconds(wait.tv_sec) +

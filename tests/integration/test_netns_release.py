@@ -211,20 +211,18 @@ def test_connecting_to_an_upstream_that_does_not_answer(inner: Inner) -> None:
     client.expect_reset()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the resolver's sockets stay until its query has failed, after 7 s"
-)
 def test_name_server_that_does_not_answer(inner: Inner, lab: Lab) -> None:
     """Names are asked for from inside the upstream's namespace."""
     lab.host.write_etc("resolv.conf", f"nameserver {HOST_ADDRESS}\n")
     upstream = {"targets": ["app.example:9000"], "netns": inner.netns.name}
     lab.daemon(rule(upstream=upstream))
     inner.cut_wire()
-    lab.connect(lab.host)
+    client = lab.connect(lab.host)
     wait_until(
         lambda: ":53" in inner.netns.run("ss", "-Huan"), "the name server is being asked"
     )
     inner.delete()
+    client.expect_reset()
 
 
 def test_upstream_that_connects_after_its_namespace_is_gone(inner: Inner) -> None:

@@ -66,6 +66,9 @@ class RuleRuntime {
   /// Lets go of pools that no listener and no connection uses: of namespaces that are gone.
   void prune_pools();
 
+  /// Lets go of namespaces that are gone and that only a question for a name still uses.
+  void leave_gone_netns();
+
  private:
   struct Waiting {
     const void* owner;

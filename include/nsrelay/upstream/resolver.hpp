@@ -41,6 +41,10 @@ class Resolver {
   /// Where the library cannot be set up (out of memory or descriptors) the answer is a failure.
   void ask(std::string_view host, ResolverWaiter& waiter);
 
+  /// Lets go of its namespace if that is gone: questions under way fail, and the next one is asked
+  /// from inside whatever the name means then.
+  void leave_gone_netns();
+
   /// The last good answer, whatever its age; empty when there was none.
   const std::vector<IpAddress>& addresses_of(std::string_view host);
 
@@ -61,6 +65,7 @@ class Resolver {
   Timer timer_;
   DeferredCall answered_;
   ares_channel channel_ = nullptr;
+  std::uint64_t cookie_ = 0;  ///< of the namespace that the channel's sockets are in
   std::map<std::string, std::unique_ptr<Name>, std::less<>> names_;
   std::map<ares_socket_t, std::unique_ptr<Socket>> sockets_;
 
