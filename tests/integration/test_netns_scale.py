@@ -188,5 +188,6 @@ def test_churn_leaves_nothing_behind(lab: Lab) -> None:
     _show(present=SCALE, churned=2 * BURST, of_which_opened=opened, seconds=round(seconds, 2),
           descriptors=descriptors, rss_grown=grown, round_trips_us=pings.figures)
     assert pings.stall() < LONGEST_STALL
-    assert grown < 1024 * 1024 * SLOWNESS
+    # AddressSanitizer holds back what is freed, to find uses of it.
+    assert grown < 1024 * 1024 or process.is_sanitized(daemon.pid)
     assert process.threads(daemon.pid) == [daemon.pid]

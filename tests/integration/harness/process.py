@@ -40,6 +40,11 @@ def open_files(pid: int) -> dict[int, str]:
     return files
 
 
+def is_sanitized(pid: int) -> bool:
+    """Whether the program runs under AddressSanitizer."""
+    return "libasan" in Path(f"/proc/{pid}/maps").read_text()
+
+
 def threads(pid: int) -> list[int]:
     """The ids of the threads."""
     return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
