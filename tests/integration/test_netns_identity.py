@@ -47,6 +47,8 @@ def test_name_that_is_made_again_is_another_namespace(lab: Lab, form: str) -> No
     daemon = lab.daemon(rule(netns=Netns(SELECTORS[form]).name))
     inside = [a.socket() for _ in range(2)]
     inside[0].connect(PORT)
+    inside[0].sendall(b"x")
+    assert inside[0].recv(1) == b"x"  # accepted and forwarded, not only in the backlog
     a.delete()
     again = lab.netns("tenant-a")
     ping(wait_connected(again, PORT))
