@@ -22,13 +22,11 @@ PROMISE = 0.1 * SLOWNESS
 
 PORT = ("127.0.0.1", 8000)
 
-#: The daemon's own start without fanotify's mount events; the program keeps its process id. A
-#: sanitizer cannot look for leaks in a traced program.
+#: The daemon's own start without fanotify's mount events; the program keeps its process id.
 WITHOUT_FANOTIFY = [
     "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null",
     "-E", "ASAN_OPTIONS=detect_leaks=0",  # which would fail under a tracer
     "-e", "trace=fanotify_init", "-e", "inject=fanotify_init:error=EINVAL",
-    "env", "ASAN_OPTIONS=detect_leaks=0",
 ]
 #: /run as it may be at boot: nothing in it.
 IN_AN_EMPTY_RUN = [
