@@ -12,14 +12,14 @@
 #include <memory>
 #include <string>
 
-#include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/netns/throwaway_netns.hpp"
+#include "support/loop_test.hpp"
 
 namespace nsrelay::test {
 
 /// A folder of its own for namespace files, and an event loop with a clock that the test moves.
 /// Everything is unmounted and removed at the end. Skips, loudly, without root.
-class FollowedNetns : public testing::Test {
+class FollowedNetns : public LoopTest {
  protected:
   void SetUp() override {
     if (::geteuid() != 0)
@@ -71,31 +71,6 @@ class FollowedNetns : public testing::Test {
     EXPECT_EQ(::unlink(path(name).c_str()), 0);
   }
 
-  /// Iterates until `condition` holds. The patience is real time, not the loop's.
-  [[nodiscard]] bool run_until(const std::function<bool()>& condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > end)
-        return false;
-      loop_->run_once(Duration(1));
-    }
-    return true;
-  }
-
-  /// Iterates until no event is left: for what must not happen.
-  void settle() {
-    for (int i = 0; i < 5; ++i)
-      loop_->run_once(Duration(1));
-  }
-
-  /// Moves the clock and lets the timers see it.
-  void pass(std::chrono::milliseconds time) {
-    time_ += time;
-    loop_->run_once(Duration(0));
-  }
-
-  TimePoint time_{std::chrono::hours(1)};
-  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create([this] { return time_; }));
   std::string folder_;
 };
 
