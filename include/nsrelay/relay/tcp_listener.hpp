@@ -1,26 +1,13 @@
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
-#include "nsrelay/base/unique_fd.hpp"
-#include "nsrelay/event/io_watcher.hpp"
-#include "nsrelay/event/timer_queue.hpp"
-#include "nsrelay/relay/listener.hpp"
-#include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
-#include "nsrelay/relay/tcp_connection.hpp"
+#include "nsrelay/relay/accepting_listener.hpp"
 
 namespace nsrelay {
 
-/// Accepts the clients of one listening socket and makes connections of them.
-///
-/// Theory of operation. Level-triggered, with a budget per wake-up. What accept4(2) can fail with
-/// falls into three classes: nothing more now, this client is gone but the next may not be, and
-/// the system is out of something. The last pauses the listener for a while; clients wait in the
-/// backlog meanwhile. Nobody is accepted unless a descriptor for the upstream socket is in reserve.
-/// At `max_connections` it pauses until a connection of the rule ends.
-class TcpListener final : public Listener {
+/// Makes TCP connections of the clients of one listening socket.
+class TcpListener final : public AcceptingListener {
  public:
   /// Takes a listening socket and starts. Borrows the rest.
   static Result<std::unique_ptr<TcpListener>> create(RelayContext& context, RuleRuntime& runtime,
@@ -28,35 +15,11 @@ class TcpListener final : public Listener {
                                                      std::shared_ptr<const ListenerInfo> info,
                                                      UniqueFd socket);
 
-  /// Who waits in the backlog is reset.
-  ~TcpListener() override;
-
-  void serve_backlog() override;
-  bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) override;
-
  private:
-  enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
+  using AcceptingListener::AcceptingListener;
 
-  TcpListener(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
-              std::shared_ptr<const ListenerInfo> info, UniqueFd socket);
-
-  void on_readable(std::uint32_t events) noexcept;
-  void on_resume() noexcept;
-  void on_room() noexcept;
-  AcceptStep accept_one();
-  AcceptStep on_accept_error(int error);
-  void serve(UniqueFd client, const IpEndpoint& address);
-  void refuse(UniqueFd client, const IpEndpoint& address);
-  void pause(Reason reason, int error);
-  void set_accepting(bool accepting);
-
-  RelayContext& context_;
-  RuleRuntime* runtime_;
-  std::shared_ptr<UpstreamPool> pool_;
-  UniqueFd socket_;
-  IoWatcher watcher_;
-  Timer resume_timer_;
-  bool accepting_ = true;
+  void serve(UniqueFd client, const IpEndpoint& address) override;
+  bool retune(int fd, const ForwardRule& before, const ForwardRule& after) override;
 };
 
 }  // namespace nsrelay

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/event/io_watcher.hpp"
+#include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/relay/listener.hpp"
+#include "nsrelay/relay/relay_context.hpp"
+#include "nsrelay/relay/rule_runtime.hpp"
+
+namespace nsrelay {
+
+/// Accepts the clients of one listening socket of a connection-oriented protocol, TCP or SCTP; what
+/// becomes of them is for the derived class.
+///
+/// Theory of operation. Level-triggered, with a budget per wake-up. What accept4(2) can fail with
+/// falls into three classes: nothing more now, this client is gone but the next may not be, and
+/// the system is out of something. The last pauses the listener for a while; clients wait in the
+/// backlog meanwhile. Nobody is accepted unless a descriptor for the upstream socket is in reserve.
+/// At `max_connections` it pauses until a connection of the rule ends.
+class AcceptingListener : public Listener {
+ public:
+  /// Who waits in the backlog is reset (TCP) or aborted (SCTP).
+  ~AcceptingListener() override;
+
+  void serve_backlog() final;
+  bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) final;
+
+ protected:
+  /// Takes a listening, non-blocking socket. Borrows `context` and `runtime`.
+  AcceptingListener(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
+                    std::shared_ptr<const ListenerInfo> info, UniqueFd socket);
+
+  /// Starts accepting. Fails with the error of epoll_ctl(2).
+  Result<void> start();
+
+  /// Forwards an admitted client, an accepted non-blocking socket: begins a connection.
+  virtual void serve(UniqueFd client, const IpEndpoint& address) = 0;
+
+  /// Gives the open socket `fd` of the rule `before` the options of `after`, as far as an open one
+  /// can have them; false where it takes a new one.
+  virtual bool retune(int fd, const ForwardRule& before, const ForwardRule& after) = 0;
+
+  [[nodiscard]] RelayContext& context() { return context_; }
+  [[nodiscard]] RuleRuntime& runtime() { return *runtime_; }
+  [[nodiscard]] const std::shared_ptr<UpstreamPool>& pool() const { return pool_; }
+
+ private:
+  enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
+
+  void on_readable(std::uint32_t events) noexcept;
+  void on_resume() noexcept;
+  void on_room() noexcept;
+  AcceptStep accept_one();
+  AcceptStep on_accept_error(int error);
+  void refuse(UniqueFd client, const IpEndpoint& address);
+  void pause(Reason reason, int error);
+  void set_accepting(bool accepting);
+
+  RelayContext& context_;
+  RuleRuntime* runtime_;
+  std::shared_ptr<UpstreamPool> pool_;
+  UniqueFd socket_;
+  IoWatcher watcher_;
+  Timer resume_timer_;
+  bool accepting_ = true;
+};
+
+}  // namespace nsrelay

@@ -1,0 +1,162 @@
+#include "nsrelay/relay/accepting_listener.hpp"
+
+#include <sys/socket.h>
+
+#include "nsrelay/net/socket_options.hpp"
+
+namespace nsrelay {
+namespace {
+
+constexpr int kAcceptBudget = 64;
+constexpr Duration kPause{100};
+
+}  // namespace
+
+AcceptingListener::AcceptingListener(RelayContext& context, RuleRuntime& runtime,
+                                     std::shared_ptr<UpstreamPool> pool,
+                                     std::shared_ptr<const ListenerInfo> info, UniqueFd socket)
+    : Listener(std::move(info)),
+      context_(context),
+      runtime_(&runtime),
+      pool_(std::move(pool)),
+      socket_(std::move(socket)),
+      watcher_(context.loop()),
+      resume_timer_(context.loop().timers(),
+                    Delegate<void()>::to<&AcceptingListener::on_resume>(this)) {}
+
+AcceptingListener::~AcceptingListener() {
+  runtime_->no_longer(this);
+}
+
+Result<void> AcceptingListener::start() {
+  return watcher_.start(socket_.get(), EPOLLIN,
+                        IoCallback::to<&AcceptingListener::on_readable>(this));
+}
+
+void AcceptingListener::on_readable(std::uint32_t /*events*/) noexcept {
+  for (int i = 0; i < kAcceptBudget; ++i)
+    if (accept_one() == AcceptStep::Done)
+      return;
+}
+
+void AcceptingListener::serve_backlog() {
+  for (int i = 0; i < runtime_->rule().backlog; ++i)
+    if (accept_one() == AcceptStep::Done)
+      return;
+}
+
+bool AcceptingListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) {
+  if (!retune(socket_.get(), runtime_->rule(), runtime.rule()))
+    return false;
+  runtime_->no_longer(this);
+  runtime_ = &runtime;
+  pool_ = std::move(pool);
+  // Whether there is room is for the new version to say.
+  if (!resume_timer_.is_running())
+    set_accepting(true);
+  return true;
+}
+
+AcceptingListener::AcceptStep AcceptingListener::accept_one() {
+  if (!runtime_->has_room()) {
+    runtime_->when_room(Delegate<void()>::to<&AcceptingListener::on_room>(this), this);
+    set_accepting(false);
+    return AcceptStep::Done;
+  }
+  if (!context_.reserve().hold()) {
+    pause(Reason::OutOfDescriptors, EMFILE);
+    return AcceptStep::Done;
+  }
+  SocketAddress peer;
+  UniqueFd client = UniqueFd::adopt(
+      ::accept4(socket_.get(), peer.data(), peer.size_to_fill(), SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!client)
+    return on_accept_error(errno);
+  if (admits(runtime_->rule(), peer.endpoint().ip))
+    serve(std::move(client), peer.endpoint());
+  else
+    refuse(std::move(client), peer.endpoint());
+  return AcceptStep::Accepted;
+}
+
+AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
+  switch (error) {
+    case EAGAIN:
+      return AcceptStep::Done;
+    case EMFILE:
+    case ENFILE:
+      pause(Reason::OutOfDescriptors, error);
+      return AcceptStep::Done;
+    case ENOBUFS:
+    case ENOMEM:
+      pause(Reason::OutOfMemory, error);
+      return AcceptStep::Done;
+    // The client is gone again, a firewall said no, or a network error was waiting on the new
+    // socket (accept(2), "Error handling"): it says nothing about the next client.
+    case ECONNABORTED:
+    case EINTR:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case ETIMEDOUT:
+      return AcceptStep::Retry;
+    default:
+      pause(Reason::AcceptFailed, error);
+      return AcceptStep::Done;
+  }
+}
+
+void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
+  reset_on_close(client.get());
+  client.close();
+  ++runtime_->counters().connections_failed;
+  if (!context_.logs_connections())
+    return;
+  const std::string peer = address.to_string();
+  context_.log().write({.event = log_event::kConnectionFailed,
+                        .rule = runtime_->rule().name,
+                        .netns = info().netns,
+                        .protocol = to_string(runtime_->rule().protocol),
+                        .client = peer,
+                        .listener = info().address,
+                        .reason = to_string(Reason::Denied)});
+}
+
+void AcceptingListener::pause(Reason reason, int error) {
+  set_accepting(false);
+  resume_timer_.start(context_.loop().now() + kPause);
+  context_.accept_paused({.level = LogLevel::Warn,
+                          .event = log_event::kAcceptPaused,
+                          .rule = runtime_->rule().name,
+                          .netns = info().netns,
+                          .protocol = to_string(runtime_->rule().protocol),
+                          .listener = info().address,
+                          .reason = to_string(reason),
+                          .more = {{"error", errno_text(error)},
+                                   {"next", "clients wait in the backlog; it resumes by itself"}}});
+}
+
+void AcceptingListener::on_resume() noexcept {
+  set_accepting(true);
+}
+
+void AcceptingListener::on_room() noexcept {
+  set_accepting(true);
+}
+
+void AcceptingListener::set_accepting(bool accepting) {
+  if (accepting == accepting_)
+    return;
+  accepting_ = accepting;
+  // Only fails for a descriptor that is not registered.
+  if (!watcher_.set_events(accepting ? std::uint32_t{EPOLLIN} : 0U))
+    std::abort();
+}
+
+}  // namespace nsrelay
