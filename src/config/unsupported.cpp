@@ -26,13 +26,10 @@ constexpr Lack kLacking[] = {
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
     {Scope::Rule, "accept_proxy", [](Text text) { return text == "true"; }, "accept_proxy"},
-    {Scope::Upstream, "balance", [](Text text) { return text != "round_robin"; }, "balance"},
     {Scope::Upstream, "proxy_protocol", [](Text text) { return text != "none"; }, "proxy_protocol"},
     {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},
     {Scope::PerSource, "connections", is_anything, "per_source.connections"},
     {Scope::PerSource, "rate", is_anything, "per_source.rate"},
-    {Scope::Target, "weight", [](Text text) { return text != "1"; }, "weight"},
-    {Scope::Target, "backup", [](Text text) { return text == "true"; }, "backup"},
 };
 // clang-format on
 

@@ -237,8 +237,21 @@ std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,
   return runtime.pool_for(*listener_netns, [&] {
     const bool same = rule.upstream.netns.kind == NetnsSelector::Kind::Same;
     const NetnsRef from = same ? listener_netns : registry_.get(rule.upstream.netns);
-    return std::make_shared<UpstreamPool>(context_.loop(), rule, from, listener_netns->name);
+    return std::make_shared<UpstreamPool>(
+        context_.loop(), rule, from, listener_netns->name,
+        UpstreamPool::OnChange::to<&Reconciler::on_target_change>(this));
   });
+}
+
+void Reconciler::on_target_change(const TargetState& target) noexcept {
+  const bool is_up = target.health.is_up();
+  context_.log().write({.level = is_up ? LogLevel::Info : LogLevel::Warn,
+                        .event = is_up ? log_event::kUpstreamUp : log_event::kUpstreamDown,
+                        .rule = target.pool->rule_name(),
+                        .protocol = to_string(target.pool->protocol()),
+                        .upstream = target.text,
+                        .more = {{"upstream_netns", target.pool->netns().name},
+                                 {"failures", std::to_string(target.health.failures_total())}}});
 }
 
 void Reconciler::log(const LogEvent& event, LogLevel level, const DesiredListener& listener,

@@ -50,7 +50,8 @@ TcpConnection::~TcpConnection() = default;
 
 void TcpConnection::start() {
   connector_ = std::make_unique<Connector>(
-      context_.loop(), context_.reserve(), *pool_, listener_->port_offset,
+      context_.loop(), context_.reserve(), *pool_,
+      ConnectRequest{listener_->port_offset, client_address_.ip},
       Connector::Events{
           Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
@@ -108,6 +109,7 @@ void TcpConnection::begin_relaying() {
   upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
   upstream_.watcher = connector_->take_watcher();
+  lease_ = connector_->take_lease();
   upstream_.watcher.redirect(IoCallback::to<&TcpConnection::on_upstream_event>(this));
   upstream_.is_unix = connector_->is_unix();
   latch(upstream_, connector_->seen_events());
@@ -343,6 +345,7 @@ void TcpConnection::finish(Reason reason, bool reset) {
   run_again_.cancel();
   if (connector_)
     connector_->cancel();
+  lease_.release();
   RuleRuntime::Counters& counters = runtime_.counters();
   counters.bytes_received += client_.received;
   counters.bytes_sent += upstream_.received;

@@ -64,7 +64,8 @@ UdpSession::~UdpSession() = default;
 void UdpSession::start() {
   queue_ = std::make_unique<DatagramQueue>(context_.datagrams().queue_budget);
   connector_ = std::make_unique<Connector>(
-      context_.loop(), context_.reserve(), *pool_, listener_->port_offset,
+      context_.loop(), context_.reserve(), *pool_,
+      ConnectRequest{listener_->port_offset, path_.peer.ip},
       Connector::Events{
           Delegate<void()>::to<&UdpSession::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&UdpSession::on_attempt_failed>(this)});
@@ -89,6 +90,7 @@ void UdpSession::begin_relaying() {
   upstream_cookie_ = connector_->netns_cookie();
   upstream_ = connector_->take_socket();
   watcher_ = connector_->take_watcher();
+  lease_ = connector_->take_lease();
   watcher_.redirect(IoCallback::to<&UdpSession::on_upstream_event>(this));
   upstream_is_v6_ = connector_->is_v6();
   context_.loop().destroy_later(std::move(connector_));
@@ -169,6 +171,8 @@ void UdpSession::send_replies() {
       batch.add(one.run, &path_);
   }
   last_datagram_ = context_.loop().now();
+  if (sent_.datagrams == 0)
+    lease_.succeeded();
   while (const int error = downstream_->send(batch))
     drop_failed(batch, error);
   sent_ += batch.sent();
@@ -204,6 +208,7 @@ void UdpSession::fail(int error) {
   const Reason reason =
       error == ENOPROTOOPT ? Reason::ConnectRefused : reason_of_connect_error(error);
   on_attempt_failed({upstream_name_, reason, "ICMP: " + errno_text(error)});
+  lease_.failed(context_.loop().now());
   finish(reason);
 }
 
@@ -218,6 +223,7 @@ void UdpSession::finish(Reason reason) {
   timer_.stop();
   if (connector_)
     connector_->cancel();
+  lease_.release();
   if (queue_)
     drop(DropReason::NoUpstream, queue_->count());
   RuleRuntime::Counters& counters = runtime_.counters();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nsrelay/base/hash.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 #include "nsrelay/upstream/target.hpp"
@@ -16,6 +17,34 @@ namespace {
 
 /// A Unix listener whose backlog is full says EAGAIN and gives no event when it is not any more.
 constexpr auto kUnixRetryInterval = std::chrono::milliseconds(5);
+
+/// Whether a failure says something about the target, rather than about this machine.
+bool blames_target(Reason reason) {
+  switch (reason) {
+    case Reason::ConnectRefused:
+    case Reason::ConnectTimeout:
+    case Reason::ConnectUnreachable:
+    case Reason::ConnectFailed:
+    case Reason::NameNotFound:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// The index of the address with the client's highest score (rendezvous hashing).
+std::size_t address_for_client(const std::vector<IpAddress>& addresses, const IpAddress& client) {
+  std::size_t best = 0;
+  std::uint64_t best_score = 0;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const std::uint64_t score = mix(mix(0, addresses[i]), client);
+    if (score <= best_score)
+      continue;
+    best = i;
+    best_score = score;
+  }
+  return best;
+}
 
 /// Whether the connection was made, whatever became of it since: without an error (a Unix peer that
 /// said something and closed shows as EPOLLHUP), or reset before its first event was seen. What the
@@ -56,11 +85,11 @@ Reason reason_of_connect_error(int error) {
 }
 
 Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
-                     std::uint16_t port_offset, Events events)
+                     const ConnectRequest& request, Events events)
     : loop_(loop),
       reserve_(reserve),
       pool_(pool),
-      port_offset_(port_offset),
+      request_(request),
       events_(events),
       watcher_(loop),
       timer_(loop.timers(), Delegate<void()>::to<&Connector::on_timer>(this)),
@@ -68,9 +97,7 @@ Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& 
       waiter_(Delegate<void()>::to<&Connector::on_resolved>(this)) {}
 
 void Connector::start() {
-  turn_ = pool_.take_turn();
-  if (next_target())
-    advance();
+  advance();
 }
 
 void Connector::cancel() {
@@ -78,17 +105,20 @@ void Connector::cancel() {
   timer_.stop();
   outcome_.cancel();
   waiter_.cancel();
+  lease_.release();
 }
 
 const TargetSpec& Connector::current() const {
-  return pool_.targets()[turn_ % pool_.targets().size()];
+  return lease_.target().spec;
 }
 
 std::string Connector::target() const {
+  if (!lease_)
+    return last_failure_.target;
   const bool is_known = address_.is_unix() || current().kind == TargetSpec::Kind::HostName;
   return is_known && !resolving_ && address_.family() != AF_UNSPEC
              ? address_.to_string()
-             : describe(current(), port_offset_);
+             : describe(current(), request_.port_offset);
 }
 
 void Connector::advance() {
@@ -101,23 +131,40 @@ void Connector::advance() {
 
 /// Goes to the next address of this or of a later target. False: none left, or still resolving.
 bool Connector::next_address() {
-  while (addresses_.empty()) {
-    if (++targets_tried_ == pool_.targets().size())
-      return false;
-    ++turn_;
+  while (addresses_.empty())
     if (!next_target())
       return false;
-  }
   address_ = addresses_.back();
   addresses_.pop_back();
   deadline_ = loop_.now() + pool_.connect_timeout();
   return true;
 }
 
-/// Loads the addresses of the current target. False: they are being resolved.
+/// Goes on to the next target. False: none left, or its addresses are being resolved.
 bool Connector::next_target() {
-  const TargetSpec& target = current();
+  leave_target();
+  auto next = pool_.take_target(tried_, request_.client);
+  if (!next)
+    return false;
+  lease_ = *std::move(next);
   address_ = SocketAddress();
+  load_target();
+  return !resolving_;
+}
+
+/// The current target, if there is one, has failed on every address.
+void Connector::leave_target() {
+  if (!lease_)
+    return;
+  if (blames_target(last_failure_.reason))
+    lease_.failed(loop_.now());
+  pool_.add_tried(tried_, lease_.target());
+  lease_.release();
+}
+
+/// Loads the addresses of the current target, or asks for them.
+void Connector::load_target() {
+  const TargetSpec& target = current();
   if (target.kind == TargetSpec::Kind::UnixPath) {
     auto address = SocketAddress::unix_path(target.path);
     if (address)
@@ -134,15 +181,17 @@ bool Connector::next_target() {
     resolving_ = true;
     timer_.start(loop_.now() + pool_.connect_timeout());
     pool_.resolver().ask(target.host, waiter_);
-    return false;
   }
-  return true;
 }
 
+/// All of them, beginning with the one whose turn it is, or that the client's hash says.
 void Connector::load_addresses(const std::vector<IpAddress>& addresses) {
-  const std::uint16_t port = port_of(current(), port_offset_);
-  for (auto address = addresses.rbegin(); address != addresses.rend(); ++address)
-    addresses_.emplace_back(IpEndpoint{*address, port});
+  const std::size_t first = pool_.balance() == Balance::SourceHash
+                                ? address_for_client(addresses, request_.client)
+                                : lease_.take_address_turn();
+  const std::uint16_t port = port_of(current(), request_.port_offset);
+  for (std::size_t i = addresses.size(); i-- > 0;)  // the last one is tried first
+    addresses_.emplace_back(IpEndpoint{addresses[(first + i) % addresses.size()], port});
 }
 
 void Connector::on_resolved() noexcept {
@@ -292,6 +341,7 @@ void Connector::on_event(std::uint32_t events) noexcept {
   seen_events_ = events;
   connected_ = true;
   timer_.stop();
+  lease_.succeeded();
   events_.finished();
 }
 

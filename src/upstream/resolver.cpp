@@ -158,6 +158,9 @@ void Resolver::Name::take(int status, const ares_addrinfo* answer) {
       found.emplace_back(reinterpret_cast<const sockaddr_in6*>(node->ai_addr)->sin6_addr);
     lifetime = std::min(lifetime, std::chrono::seconds(node->ai_ttl));
   }
+  // In one order, whichever the server gave them in: connections take them in turn.
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   const bool good = status == ARES_SUCCESS && !found.empty();
   if (good)
     addresses = std::move(found);

@@ -1,12 +1,17 @@
 #include "nsrelay/upstream/upstream_pool.hpp"
 
+#include "nsrelay/base/hash.hpp"
 #include "nsrelay/upstream/target.hpp"
 
 namespace nsrelay {
 
 UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef netns,
-                           std::string_view listener_netns)
-    : targets_(rule.upstream.targets),
+                           std::string_view listener_netns, OnChange on_change)
+    : loop_(loop),
+      rule_name_(rule.name),
+      balance_(rule.upstream.balance),
+      on_change_(on_change),
+      targets_(rule.upstream.targets.size()),
       netns_(std::move(netns)),
       resolver_(loop, netns_),
       sources_(rule.upstream.source),
@@ -15,10 +20,33 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
       udp_options_(udp_options_of(rule)),
       connect_timeout_(rule.upstream.connect_timeout),
       bind_device_(rule.upstream.bind_device) {
-  for (TargetSpec& target : targets_) {
-    target.host = expand_netns(target.host, listener_netns);
-    target.path = expand_netns(target.path, listener_netns);
+  for (std::size_t i = 0; i < targets_.size(); ++i) {
+    TargetState& target = targets_[i];
+    target.spec = rule.upstream.targets[i];
+    target.spec.host = expand_netns(target.spec.host, listener_netns);
+    target.spec.path = expand_netns(target.spec.path, listener_netns);
+    target.text = expand_netns(target.spec.text, listener_netns);
+    target.pool = this;
+    target.hash = mix(0, target.text);
   }
+}
+
+std::optional<TargetLease> UpstreamPool::take_target(const TriedTargets& tried,
+                                                     const IpAddress& client) {
+  const auto index = choose_target(balance_, targets_, tried, client, loop_.now());
+  if (!index)
+    return std::nullopt;
+  return TargetLease(targets_[*index], loop_.now());
+}
+
+void UpstreamPool::add_tried(TriedTargets& tried, const TargetState& target) const {
+  tried.resize(targets_.size());
+  tried[static_cast<std::size_t>(&target - targets_.data())] = true;
+}
+
+void UpstreamPool::report_change(const TargetState& target) const {
+  if (on_change_)
+    on_change_(target);
 }
 
 TcpOptions tcp_options_of(const ForwardRule& rule) {

@@ -78,6 +78,7 @@ class Reconciler {
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
   RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
+  void on_target_change(const TargetState& target) noexcept;
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
            std::string_view reason);
 

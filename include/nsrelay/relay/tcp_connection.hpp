@@ -111,6 +111,7 @@ class TcpConnection final : public Forwarded {
   Side client_;
   Side upstream_;
   std::unique_ptr<Connector> connector_;
+  TargetLease lease_;
   Timer timer_;
   DeferredCall run_again_;
   TimePoint began_;

@@ -93,6 +93,7 @@ class UdpSession final : public Forwarded {
   IoWatcher watcher_;
   Timer timer_;
   std::unique_ptr<Connector> connector_;
+  TargetLease lease_;
   std::unique_ptr<DatagramQueue> queue_;
   TimePoint began_;
   TimePoint last_datagram_;

@@ -26,6 +26,14 @@ inline constexpr std::uint32_t kDatagramEvents = EPOLLIN;
 /// What an errno of connect(2), or one that an ICMP message brought, says.
 Reason reason_of_connect_error(int error);
 
+/// For whom an upstream is sought.
+struct ConnectRequest {
+  /// How far behind the first port of its range the listener is.
+  std::uint16_t port_offset = 0;
+  /// The client's address, which `source_hash` goes by.
+  IpAddress client;
+};
+
 /// A target that could not be connected to.
 struct FailedAttempt {
   std::string target;
@@ -34,8 +42,9 @@ struct FailedAttempt {
   std::string text;
 };
 
-/// Gets one client a connected upstream socket: the pool's targets in turn, each at most once, each
-/// address of a target for at most connect_timeout, each source address where ports run out.
+/// Gets one client a connected upstream socket: the targets that the pool gives it, each at most
+/// once, each address of a target for at most connect_timeout, each source address where ports run
+/// out.
 ///
 /// Theory of operation. Each attempt ends in success or in one FailedAttempt, after which the next
 /// address, then the next target is tried. `finished` is never called from inside start(): the
@@ -52,9 +61,9 @@ class Connector {
     Delegate<void(const FailedAttempt&)> attempt_failed;
   };
 
-  /// Borrows everything. `port_offset`: how far behind the first port of its range the listener is.
+  /// Borrows everything.
   Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
-            std::uint16_t port_offset, Events events);
+            const ConnectRequest& request, Events events);
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
@@ -74,6 +83,8 @@ class Connector {
   UniqueFd take_socket() { return std::move(socket_); }
   /// Watches the socket for kRelayEvents, or kDatagramEvents; to be redirected.
   IoWatcher take_watcher() { return std::move(watcher_); }
+  /// The hold on the target. A stream's has succeeded; a UDP session has to say how it went on.
+  TargetLease take_lease() { return std::move(lease_); }
   /// The events that have arrived on the socket so far.
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
@@ -89,6 +100,8 @@ class Connector {
   void advance();
   bool next_address();
   bool next_target();
+  void load_target();
+  void leave_target();
   void load_addresses(const std::vector<IpAddress>& addresses);
   Step attempt();
   Step attempt_from_sources(const Netns& netns);
@@ -107,11 +120,11 @@ class Connector {
   EventLoop& loop_;
   DescriptorReserve& reserve_;
   UpstreamPool& pool_;
-  const std::uint16_t port_offset_;
+  const ConnectRequest request_;
   Events events_;
 
-  std::size_t turn_ = 0;
-  std::size_t targets_tried_ = 0;
+  TriedTargets tried_;
+  TargetLease lease_;                     // on the current target
   std::vector<SocketAddress> addresses_;  // of the current target, last one first
   SocketAddress address_;
   TimePoint deadline_;  // of the current attempt

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <cstddef>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -9,25 +10,42 @@
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
+#include "nsrelay/upstream/balancer.hpp"
 #include "nsrelay/upstream/resolver.hpp"
 #include "nsrelay/upstream/source_pool.hpp"
+#include "nsrelay/upstream/target_lease.hpp"
 
 namespace nsrelay {
 
-/// Where the connections of one rule go: its targets, whose turn it is, and how to connect to
+/// Where the connections of one rule go: its targets, which of them is next, and how to connect to
 /// them. Shared by all listeners of the rule; a rule with `{netns}` in a target has one pool for
 /// each namespace.
 class UpstreamPool {
  public:
+  /// A target has gone out, or has come back: its health says which.
+  using OnChange = Delegate<void(const TargetState&)>;
+
   /// `netns` is where to connect from and to ask for names; `loop` is borrowed.
   /// `listener_netns` replaces `{netns}` in the targets.
   UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef netns,
-               std::string_view listener_netns);
+               std::string_view listener_netns, OnChange on_change = {});
+  UpstreamPool(const UpstreamPool&) = delete;
+  UpstreamPool& operator=(const UpstreamPool&) = delete;
 
-  [[nodiscard]] const std::vector<TargetSpec>& targets() const { return targets_; }
+  /// For status and metrics.
+  [[nodiscard]] std::span<const TargetState> targets() const { return targets_; }
 
-  /// The index of the target that the next connection tries first.
-  std::size_t take_turn() { return turn_++ % targets_.size(); }
+  /// The target that a connection of `client` tries next; nothing when it has tried all.
+  std::optional<TargetLease> take_target(const TriedTargets& tried, const IpAddress& client);
+
+  /// Adds `target` to what a connection has tried.
+  void add_tried(TriedTargets& tried, const TargetState& target) const;
+
+  /// For leases.
+  void report_change(const TargetState& target) const;
+
+  [[nodiscard]] const std::string& rule_name() const { return rule_name_; }
+  [[nodiscard]] Balance balance() const { return balance_; }
 
   [[nodiscard]] const NetnsEntry& netns() const { return *netns_; }
   Resolver& resolver() { return resolver_; }
@@ -39,7 +57,11 @@ class UpstreamPool {
   [[nodiscard]] const std::string& bind_device() const { return bind_device_; }
 
  private:
-  std::vector<TargetSpec> targets_;
+  EventLoop& loop_;
+  std::string rule_name_;
+  Balance balance_;
+  OnChange on_change_;
+  std::vector<TargetState> targets_;
   NetnsRef netns_;
   Resolver resolver_;
   SourcePool sources_;
@@ -48,7 +70,6 @@ class UpstreamPool {
   UdpOptions udp_options_;
   Duration connect_timeout_;
   std::string bind_device_;
-  std::size_t turn_ = 0;
 };
 
 /// What a rule asks of the TCP sockets on either side.

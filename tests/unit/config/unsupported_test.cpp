@@ -23,11 +23,6 @@ TEST_P(Unsupported, IsAnErrorAtItsValueInThisBuildOnly) {
   EXPECT_THAT(faults_of(GetParam().text, Support::Everything), testing::IsEmpty());
 }
 
-std::string target_with(std::string_view option) {
-  std::string text = "rules:\n- name: a\n  listen: '*:80'\n  upstream:\n  - address: h:1\n    ";
-  return text.append(option).append("\n");
-}
-
 INSTANTIATE_TEST_SUITE_P(
     All, Unsupported,
     testing::Values(
@@ -39,17 +34,14 @@ INSTANTIATE_TEST_SUITE_P(
         Case{rule_with("accept_proxy: true"), "5:17: accept_proxy true"},
         Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
         Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
-        Case{upstream_with("balance: source_hash"), "6:14: balance source_hash"},
         Case{upstream_with("proxy_protocol: v2"), "6:21: proxy_protocol v2"},
-        Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"},
-        Case{target_with("weight: 2"), "6:13: weight 2"},
-        Case{target_with("backup: true"), "6:13: backup true"}));
+        Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"}));
 
 TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
   const std::string text =
       "log: {target: stderr}\ncontrol: {socket: ''}\n" +
       upstream_with(
-          "balance: round_robin\n    proxy_protocol: none\n    health: {interval: off}\n"
+          "balance: source_hash\n    proxy_protocol: none\n    health: {interval: off}\n"
           "    netns: same\n    source: 10.0.0.0/24\n  on_netns_delete: close\n"
           "  accept_proxy: false\n  per_source: none\n  protocol: tcp\n"
           "  netns: [default, a, /x/y, 'pid:7']\n  mptcp: true\n  congestion: bbr\n");
@@ -59,7 +51,7 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
               testing::IsEmpty());
   const std::string targets =
       "rules:\n- {name: a, listen: '*:80', upstream: [10.0.0.1:80, 'app.{netns}:80', "
-      "'unix:/run/{netns}', {address: 'h:1', weight: 1, backup: false}]}\n";
+      "'unix:/run/{netns}', {address: 'h:1', weight: 2, backup: true}]}\n";
   EXPECT_THAT(faults_of(targets, Support::ThisBuild), testing::IsEmpty());
 }
 

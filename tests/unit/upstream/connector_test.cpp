@@ -69,7 +69,7 @@ class ConnectorTest : public test::LoopTest {
   }
   void make_connector(std::uint16_t port_offset = 0) {
     connector_ = std::make_unique<Connector>(
-        *loop_, reserve_, *pool_, port_offset,
+        *loop_, reserve_, *pool_, ConnectRequest{port_offset, *IpAddress::parse("192.0.2.7")},
         Connector::Events{
             Delegate<void()>::to<&ConnectorTest::on_finished>(this),
             Delegate<void(const FailedAttempt&)>::to<&ConnectorTest::on_attempt_failed>(this)});

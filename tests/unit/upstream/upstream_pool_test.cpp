@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/netns_entry.hpp"
 
 namespace nsrelay {
@@ -10,21 +12,63 @@ namespace {
 class UpstreamPoolTest : public testing::Test {
  protected:
   UpstreamPool& make(std::string_view listener_netns = "blue") {
-    pool_ = std::make_unique<UpstreamPool>(*loop_, rule_, test::borrow(entry_), listener_netns);
+    pool_ = std::make_unique<UpstreamPool>(
+        *loop_, rule_, test::borrow(entry_), listener_netns,
+        UpstreamPool::OnChange::to<&UpstreamPoolTest::on_change>(this));
     return *pool_;
   }
+
+  void on_change(const TargetState& target) noexcept { changes_.push_back(target.health.is_up()); }
 
   std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
   ForwardRule rule_;
   NetnsEntry entry_;
   std::unique_ptr<UpstreamPool> pool_;
+  std::vector<bool> changes_;
 };
 
-TEST_F(UpstreamPoolTest, StartsEachConnectionAtTheNextTarget) {
+TEST_F(UpstreamPoolTest, GivesATargetToEachConnectionInTurn) {
   rule_.upstream.targets.resize(3);
   UpstreamPool& pool = make();
-  for (const std::size_t expected : {0U, 1U, 2U, 0U})
-    EXPECT_EQ(pool.take_turn(), expected);
+  for (const std::size_t expected : {0U, 1U, 2U, 0U}) {
+    const auto lease = pool.take_target({}, IpAddress());
+    ASSERT_TRUE(lease);
+    EXPECT_EQ(&lease->target(), &pool.targets()[expected]);
+  }
+}
+
+TEST_F(UpstreamPoolTest, GivesAConnectionEachTargetOnce) {
+  rule_.upstream.targets.resize(2);
+  UpstreamPool& pool = make();
+  TriedTargets tried;
+  std::set<const TargetState*> seen;
+  while (const auto lease = pool.take_target(tried, IpAddress())) {
+    EXPECT_TRUE(seen.insert(&lease->target()).second);
+    pool.add_tried(tried, lease->target());
+  }
+  EXPECT_EQ(seen.size(), 2U);
+}
+
+TEST_F(UpstreamPoolTest, CountsTheConnectionsOfATarget) {
+  rule_.upstream.targets.resize(1);
+  UpstreamPool& pool = make();
+  {
+    auto first = pool.take_target({}, IpAddress());
+    const TargetLease second = *pool.take_target({}, IpAddress());
+    const TargetLease moved = *std::move(first);
+    EXPECT_EQ(pool.targets()[0].active, 2U);
+  }
+  EXPECT_EQ(pool.targets()[0].active, 0U);
+}
+
+TEST_F(UpstreamPoolTest, TellsOnceThatATargetWentOutOrCameBack) {
+  rule_.upstream.targets.resize(2);
+  TargetLease lease = *make().take_target({}, IpAddress());
+  for (int i = 0; i < 2 * TargetHealth::kFailures; ++i)
+    lease.failed(loop_->now());
+  lease.succeeded();
+  lease.succeeded();
+  EXPECT_EQ(changes_, (std::vector<bool>{false, true}));
 }
 
 TEST_F(UpstreamPoolTest, ReplacesThePlaceholderInHostsAndPaths) {
@@ -32,8 +76,8 @@ TEST_F(UpstreamPoolTest, ReplacesThePlaceholderInHostsAndPaths) {
       {.kind = TargetSpec::Kind::HostName, .text = "{netns}.example:80", .host = "{netns}.example"},
       {.kind = TargetSpec::Kind::UnixPath, .text = "unix:/run/{netns}", .path = "/run/{netns}"}};
   UpstreamPool& pool = make("blue");
-  EXPECT_EQ(pool.targets()[0].host, "blue.example");
-  EXPECT_EQ(pool.targets()[1].path, "/run/blue");
+  EXPECT_EQ(pool.targets()[0].spec.host, "blue.example");
+  EXPECT_EQ(pool.targets()[1].spec.path, "/run/blue");
 }
 
 TEST_F(UpstreamPoolTest, KnowsHowTheRuleConnects) {

@@ -1,0 +1,43 @@
+#include "nsrelay/upstream/target_lease.hpp"
+
+#include "nsrelay/upstream/upstream_pool.hpp"
+
+namespace nsrelay {
+
+TargetLease::TargetLease(TargetState& target, TimePoint now)
+    : target_(&target), on_trial_(target.health.begin(now)) {
+  ++target.active;
+}
+
+TargetLease& TargetLease::operator=(TargetLease&& other) noexcept {
+  if (this == &other)
+    return *this;
+  release();
+  target_ = std::exchange(other.target_, nullptr);
+  on_trial_ = std::exchange(other.on_trial_, false);
+  return *this;
+}
+
+void TargetLease::succeeded() {
+  on_trial_ = false;
+  if (target_->health.succeeded())
+    target_->pool->report_change(*target_);
+}
+
+void TargetLease::failed(TimePoint now) {
+  on_trial_ = false;
+  if (target_->health.failed(now))
+    target_->pool->report_change(*target_);
+}
+
+void TargetLease::release() {
+  if (target_ == nullptr)
+    return;
+  if (on_trial_)
+    target_->health.trial_abandoned();
+  --target_->active;
+  target_ = nullptr;
+  on_trial_ = false;
+}
+
+}  // namespace nsrelay
