@@ -332,6 +332,12 @@ std::uint64_t TcpConnection::upstream_cookie() const {
   return connector_ ? connector_->netns_cookie() : upstream_cookie_;
 }
 
+ForwardedStatus TcpConnection::status() const {
+  return {listener_,           client_address_, state_ == State::Connecting ? "" : upstream_name_,
+          pool_->netns().name, began_,          client_.received,
+          upstream_.received};
+}
+
 void TcpConnection::end(Reason reason) {
   if (state_ != State::Closed)
     finish(reason, true);

@@ -212,6 +212,12 @@ void UdpSession::fail(int error) {
   finish(reason);
 }
 
+ForwardedStatus UdpSession::status() const {
+  return {listener_,           path_.peer, state_ == State::Connecting ? "" : upstream_name_,
+          pool_->netns().name, began_,     received_.bytes,
+          sent_.bytes};
+}
+
 void UdpSession::end(Reason reason) {
   if (state_ != State::Closed)
     finish(reason);

@@ -2,12 +2,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 
+#include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 
 namespace nsrelay {
+
+/// What can be told of something that is forwarded. It is a copy: what it tells of may be gone.
+struct ForwardedStatus {
+  std::shared_ptr<const ListenerInfo> listener;
+  IpEndpoint client;
+  std::string upstream;        ///< as in the log; empty while none is connected
+  std::string upstream_netns;  ///< the name of the namespace that it is connected from
+  TimePoint began;
+  std::uint64_t bytes_received = 0;  ///< from the client
+  std::uint64_t bytes_sent = 0;      ///< to the client
+};
 
 /// Something that is forwarded at present: a TCP connection, a UDP session, an SCTP association.
 class Forwarded {
@@ -25,6 +40,7 @@ class Forwarded {
   /// The identity of the namespace that the upstream is connected from, or being connected from;
   /// 0 before that.
   [[nodiscard]] virtual std::uint64_t upstream_cookie() const = 0;
+  [[nodiscard]] virtual ForwardedStatus status() const = 0;
 
  private:
   friend class ConnectionTable;

@@ -53,6 +53,7 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
+  [[nodiscard]] ForwardedStatus status() const override;
 
  private:
   /// One of the two sockets, and the stream that comes from it.

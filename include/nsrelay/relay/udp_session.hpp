@@ -64,6 +64,7 @@ class UdpSession final : public Forwarded {
   [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_cookie_; }
+  [[nodiscard]] ForwardedStatus status() const override;
 
  private:
   void set_state(State state) { state_ = state; }

@@ -40,6 +40,7 @@ class DrainerTest : public testing::Test {
     [[nodiscard]] const ListenerInfo& listener() const override { return listener_; }
     [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
     [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_; }
+    [[nodiscard]] ForwardedStatus status() const override { return {}; }
 
    private:
     DrainerTest& test_;

@@ -428,6 +428,29 @@ TEST_F(TcpConnectionTest, KnowsTheNamespaceThatItsUpstreamWasConnectedFrom) {
   EXPECT_EQ(connection.listener().cookie, 7U);
 }
 
+TEST_F(TcpConnectionTest, TellsItsStatus) {
+  const TcpConnection& connection = open();
+  test::send_text(client_, "question");
+  EXPECT_TRUE(arrives(upstream_, "question"));
+  test::send_text(upstream_, "yes");
+  EXPECT_TRUE(arrives(client_, "yes"));
+  const ForwardedStatus status = connection.status();
+  EXPECT_EQ(status.listener->address, "0.0.0.0:8000");
+  EXPECT_EQ(status.client.to_string(), "192.0.2.1:5000");
+  EXPECT_EQ(status.upstream, test::local_address(listener_).to_string());
+  EXPECT_EQ(status.upstream_netns, "blue");
+  EXPECT_EQ(status.began, time_);
+  EXPECT_EQ(status.bytes_received, 8U);
+  EXPECT_EQ(status.bytes_sent, 3U);
+}
+
+TEST_F(TcpConnectionTest, HasNoUpstreamInItsStatusBeforeOneIsConnected) {
+  listener_ = test::make_listener(test::loopback(), 0);
+  add_target(test::local_address(listener_));
+  const UniqueFd filler = test::connect_to(test::local_address(listener_));
+  EXPECT_EQ(serve_client().status().upstream, "");
+}
+
 TEST_F(TcpConnectionTest, LeavesNothingBehindOnTheLoop) {
   TcpConnection& connection = open();
   connection.end(Reason::Drained);
