@@ -25,8 +25,6 @@ constexpr Lack kLacking[] = {
     {Scope::Control, "socket", [](Text text) { return !text.empty(); }, "control.socket"},
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
-    {Scope::Rule, "accept_proxy", [](Text text) { return text == "true"; }, "accept_proxy"},
-    {Scope::Upstream, "proxy_protocol", [](Text text) { return text != "none"; }, "proxy_protocol"},
     {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},
     {Scope::PerSource, "connections", is_anything, "per_source.connections"},
     {Scope::PerSource, "rate", is_anything, "per_source.rate"},

@@ -60,13 +60,11 @@ bool AcceptingListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool
 AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (!runtime_->has_room()) {
     runtime_->when_room(Delegate<void()>::to<&AcceptingListener::on_room>(this), this);
-    if (accepting_)
-      ++info().traffic->accept_paused[PauseReason::MaxConnections];
     set_accepting(false);
     return AcceptStep::Done;
   }
   if (!context_.reserve().hold()) {
-    pause(PauseReason::OutOfDescriptors, EMFILE);
+    pause(Reason::OutOfDescriptors, EMFILE);
     return AcceptStep::Done;
   }
   SocketAddress peer;
@@ -74,7 +72,8 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
       ::accept4(socket_.get(), peer.data(), peer.size_to_fill(), SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!client)
     return on_accept_error(errno);
-  if (admits(runtime_->rule(), peer.endpoint().ip))
+  // Behind another proxy it is the header that says who the client is.
+  if (runtime_->rule().accept_proxy || admits(runtime_->rule(), peer.endpoint().ip))
     serve(std::move(client), peer.endpoint());
   else
     refuse(std::move(client), peer.endpoint());
@@ -87,11 +86,11 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
       return AcceptStep::Done;
     case EMFILE:
     case ENFILE:
-      pause(PauseReason::OutOfDescriptors, error);
+      pause(Reason::OutOfDescriptors, error);
       return AcceptStep::Done;
     case ENOBUFS:
     case ENOMEM:
-      pause(PauseReason::OutOfMemory, error);
+      pause(Reason::OutOfMemory, error);
       return AcceptStep::Done;
     // The client is gone again, a firewall said no, or a network error was waiting on the new
     // socket (accept(2), "Error handling"): it says nothing about the next client.
@@ -109,7 +108,7 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
     case ETIMEDOUT:
       return AcceptStep::Retry;
     default:
-      pause(PauseReason::AcceptFailed, error);
+      pause(Reason::AcceptFailed, error);
       return AcceptStep::Done;
   }
 }
@@ -117,7 +116,7 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
 void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
   reset_on_close(client.get());
   client.close();
-  ++info().traffic->connections_failed[Reason::Denied];
+  ++runtime_->counters().connections_failed;
   if (!context_.logs_connections())
     return;
   const std::string peer = address.to_string();
@@ -130,9 +129,8 @@ void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
                         .reason = to_string(Reason::Denied)});
 }
 
-void AcceptingListener::pause(PauseReason reason, int error) {
+void AcceptingListener::pause(Reason reason, int error) {
   set_accepting(false);
-  ++info().traffic->accept_paused[reason];
   resume_timer_.start(context_.loop().now() + kPause);
   context_.accept_paused({.level = LogLevel::Warn,
                           .event = log_event::kAcceptPaused,

@@ -4,17 +4,13 @@
 
 namespace nsrelay {
 
-void RuleRuntime::connection_began(TrafficCounters& traffic) {
+void RuleRuntime::connection_began() {
   ++active_;
-  ++traffic.connections_active;
-  ++traffic.connections_total;
+  ++counters_.connections_total;
 }
 
-void RuleRuntime::connection_ended(TrafficCounters& traffic, Reason reason) {
+void RuleRuntime::connection_ended() {
   --active_;
-  --traffic.connections_active;
-  if (is_failure(reason))
-    ++traffic.connections_failed[reason];
   std::vector<Waiting> waiting;
   waiting.swap(waiting_);
   for (const Waiting& one : waiting)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace nsrelay {
 namespace {
@@ -16,20 +17,22 @@ StreamMover::Moved StreamMover::read_and_deliver(int source, int sink, bool copy
                                                  const MoverResources& resources) noexcept {
   if (path_ == Path::Splice && !copy_only)
     pipe_ = resources.pipes.borrow();
-  return pipe_ ? splice(source, sink) : copy(source, sink, resources);
+  return pipe_ ? splice(source, sink) : deliver_behind({}, source, sink, resources);
 }
 
-StreamMover::Moved StreamMover::copy(int source, int sink,
-                                     const MoverResources& resources) noexcept {
+StreamMover::Moved StreamMover::deliver_behind(std::string_view prefix, int source, int sink,
+                                               const MoverResources& resources) noexcept {
   Moved moved;
-  moved.source = receive(source, resources.buffer);
-  if (moved.source.status != IoStatus::Ok)
-    return moved;
+  const std::span<std::byte> room = resources.buffer.subspan(prefix.size());
+  moved.source = receive(source, room);
   moved.read = moved.source.bytes;
-  moved.source_is_drained = moved.read < resources.buffer.size();
+  if (prefix.empty() && moved.read == 0)
+    return moved;
+  moved.source_is_drained = moved.read < room.size();
   if (!moved.source_is_drained && !never_splice_)
     path_ = Path::Splice;
-  const std::span<const std::byte> data = resources.buffer.first(moved.read);
+  std::memcpy(resources.buffer.data(), prefix.data(), prefix.size());
+  const std::span<const std::byte> data = resources.buffer.first(prefix.size() + moved.read);
   moved.sink = send(sink, data);
   moved.delivered = moved.sink.bytes;
   if (moved.delivered < data.size())

@@ -43,12 +43,24 @@ TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
       last_byte_(began_),
       client_address_(client_address) {
   client_.fd = std::move(client);
-  runtime_.connection_began(*listener_->traffic);
+  runtime_.connection_began();
 }
 
 TcpConnection::~TcpConnection() = default;
 
 void TcpConnection::start() {
+  if (runtime_.rule().accept_proxy)
+    await_proxy_header();
+  else
+    connect();
+  auto watching = client_.watcher.start(client_.fd.get(), kRelayEvents,
+                                        IoCallback::to<&TcpConnection::on_client_event>(this));
+  if (!watching)
+    finish(Reason::OutOfMemory, true);
+}
+
+void TcpConnection::connect() {
+  set_state(State::Connecting);
   connector_ = std::make_unique<Connector>(
       context_.loop(), context_.reserve(), *pool_,
       ConnectRequest{listener_->port_offset, client_address_.ip},
@@ -56,10 +68,6 @@ void TcpConnection::start() {
           Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
   connector_->start();
-  auto watching = client_.watcher.start(client_.fd.get(), kRelayEvents,
-                                        IoCallback::to<&TcpConnection::on_client_event>(this));
-  if (!watching)
-    finish(Reason::OutOfMemory, true);
 }
 
 // ---------------------------------------------------------------------------- events
@@ -79,7 +87,9 @@ void TcpConnection::latch(Side& side, std::uint32_t events) {
 
 void TcpConnection::on_client_event(std::uint32_t events) noexcept {
   latch(client_, events);
-  if (state_ != State::Connecting)
+  if (state_ == State::AwaitingHeader)
+    read_proxy_header();
+  else if (state_ != State::Connecting)
     run();
   else if (client_.failed && readable_bytes(client_.fd.get()) == 0)
     finish(Reason::ClientReset, true);  // nobody is left, and nothing to deliver
@@ -105,7 +115,6 @@ void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
 
 void TcpConnection::begin_relaying() {
   set_state(State::Relaying);
-  listener_->traffic->connect_time.add(context_.loop().now() - began_);
   upstream_name_ = connector_->target();
   upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
@@ -118,6 +127,8 @@ void TcpConnection::begin_relaying() {
   client_.writable = true;
   last_byte_ = context_.loop().now();
   restart_timer();
+  if (pool_->proxy_protocol() != ProxyProtocol::None)
+    send_proxy_header();
   run();
 }
 
@@ -184,8 +195,6 @@ bool TcpConnection::step(Side& source, Side& sink) {
 void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
   const std::uint64_t before = source.received;
   source.received += moved.read;
-  TrafficCounters& traffic = *listener_->traffic;
-  (&source == &client_ ? traffic.bytes_received : traffic.bytes_sent) += moved.read;
   if (before / kReceiveBufferFrom != source.received / kReceiveBufferFrom && !source.is_bounded)
     source.is_bounded = pool_->tcp_options().receive_buffer ||
                         bound_receive_buffer(source.fd.get(), kReceiveBuffer);
@@ -315,6 +324,10 @@ void TcpConnection::restart_timer() {
 }
 
 void TcpConnection::on_timer() noexcept {
+  if (state_ == State::AwaitingHeader) {
+    finish(Reason::ProxyHeaderTimeout, true);
+    return;
+  }
   if (state_ == State::Flushing) {
     poll_flush();
     return;
@@ -355,8 +368,12 @@ void TcpConnection::finish(Reason reason, bool reset) {
   if (connector_)
     connector_->cancel();
   lease_.release();
+  RuleRuntime::Counters& counters = runtime_.counters();
+  counters.bytes_received += client_.received;
+  counters.bytes_sent += upstream_.received;
+  counters.connections_failed += is_failure(reason) ? 1 : 0;
   write_record(reason);
-  runtime_.connection_ended(*listener_->traffic, reason);
+  runtime_.connection_ended();
   context_.loop().destroy_later(context_.connections().take(*this));
 }
 
@@ -375,8 +392,9 @@ void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
 
 void TcpConnection::write_record(Reason reason) const {
   const bool failed = is_failure(reason);
-  const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
-  if (!context_.log().takes(level) || (!failed && !context_.logs_connections()))
+  const bool is_wanted = !failed || reason == Reason::Denied;
+  const LogLevel level = is_wanted ? LogLevel::Info : LogLevel::Warn;
+  if (!context_.log().takes(level) || (is_wanted && !context_.logs_connections()))
     return;
   const std::string client = client_address_.to_string();
   context_.log().write(
@@ -392,7 +410,8 @@ void TcpConnection::write_record(Reason reason) const {
        .sent = upstream_.received,
        .duration =
            std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
-       .reason = to_string(reason)});
+       .reason = to_string(reason),
+       .more = {{"error", std::string(extras_ ? extras_->fault : "")}}});
 }
 
 }  // namespace nsrelay

@@ -32,6 +32,16 @@ std::string_view to_string(Reason reason) {
       return "netns_deleted";
     case Reason::Denied:
       return "denied";
+    case Reason::PerSourceConnections:
+      return "per_source_connections";
+    case Reason::PerSourceRate:
+      return "per_source_rate";
+    case Reason::ProxyHeaderInvalid:
+      return "proxy_header_invalid";
+    case Reason::ProxyHeaderTimeout:
+      return "proxy_header_timeout";
+    case Reason::ForwardingLoop:
+      return "forwarding_loop";
     case Reason::ConnectRefused:
       return "connect_refused";
     case Reason::ConnectTimeout:
@@ -42,6 +52,8 @@ std::string_view to_string(Reason reason) {
       return "connect_failed";
     case Reason::NameNotFound:
       return "name_not_found";
+    case Reason::SourceAbsent:
+      return "source_absent";
     case Reason::NoSourcePort:
       return "no_source_port";
     case Reason::UpstreamNetnsAbsent:

@@ -18,6 +18,7 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
       protocol_(rule.protocol),
       tcp_options_(tcp_options_of(rule)),
       udp_options_(udp_options_of(rule)),
+      proxy_protocol_(rule.upstream.proxy_protocol),
       connect_timeout_(rule.upstream.connect_timeout),
       bind_device_(rule.upstream.bind_device) {
   for (std::size_t i = 0; i < targets_.size(); ++i) {

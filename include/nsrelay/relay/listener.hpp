@@ -5,8 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "nsrelay/telemetry/traffic_counters.hpp"
-
 namespace nsrelay {
 
 class RuleRuntime;
@@ -18,8 +16,6 @@ struct ListenerInfo {
   std::uint64_t cookie = 0;  ///< the namespace's identity
   std::string address;       ///< `0.0.0.0:8000`
   std::uint16_t port_offset = 0;
-  /// Where what is forwarded for its clients is counted; never null.
-  std::shared_ptr<TrafficCounters> traffic = std::make_shared<TrafficCounters>();
 };
 
 /// One bound socket that clients come to, of whatever protocol. Closes when destroyed.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "nsrelay/net/io_result.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
@@ -44,6 +45,11 @@ class StreamMover {
   Moved read_and_deliver(int source, int sink, bool copy_only,
                          const MoverResources& resources) noexcept;
 
+  /// The first read of a stream, by copying, with `prefix` in front of what it gives, in one write.
+  /// The prefix is delivered whatever the read says; it must be shorter than half the buffer.
+  Moved deliver_behind(std::string_view prefix, int source, int sink,
+                       const MoverResources& resources) noexcept;
+
   /// Delivers what is pending.
   Moved deliver(int sink) noexcept;
 
@@ -55,7 +61,6 @@ class StreamMover {
  private:
   enum class Path : std::uint8_t { Copy, Splice };
 
-  Moved copy(int source, int sink, const MoverResources& resources) noexcept;
   Moved splice(int source, int sink) noexcept;
   void deliver_pipe(int sink, Moved& moved) noexcept;
   void keep_rest(std::span<const std::byte> rest);

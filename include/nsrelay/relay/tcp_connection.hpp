@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/event/io_watcher.hpp"
@@ -12,6 +13,7 @@
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/relay/flow_step.hpp"
 #include "nsrelay/relay/forwarded.hpp"
+#include "nsrelay/relay/proxy_header_reader.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
@@ -34,10 +36,11 @@ namespace nsrelay {
 class TcpConnection final : public Forwarded {
  public:
   enum class State : std::uint8_t {
-    Connecting,  ///< the client is accepted, an upstream is sought; nothing is read
-    Relaying,    ///< bytes go both ways, or one way after a FIN
-    Flushing,    ///< one side was reset and all it sent is on its way to the other's peer
-    Closed,      ///< will be destroyed at the end of the iteration
+    AwaitingHeader,  ///< accept_proxy: who the client is has yet to come
+    Connecting,      ///< the client is accepted, an upstream is sought; nothing is read
+    Relaying,        ///< bytes go both ways, or one way after a FIN
+    Flushing,        ///< one side was reset and all it sent is on its way to the other's peer
+    Closed,          ///< will be destroyed at the end of the iteration
   };
 
   /// Takes the accepted, non-blocking socket `client`. Borrows the rest.
@@ -56,6 +59,13 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] ForwardedStatus status() const override;
 
  private:
+  /// What only the connections of some rules have.
+  struct Extras {
+    std::optional<ProxyHeaderReader> header_reader;  ///< while AwaitingHeader
+    std::optional<IpEndpoint> destination;           ///< what the header says of it
+    std::string_view fault;                          ///< what is wrong with the header
+  };
+
   /// One of the two sockets, and the stream that comes from it.
   struct Side {
     explicit Side(EventLoop& loop) : watcher(loop) {}
@@ -85,6 +95,12 @@ class TcpConnection final : public Forwarded {
   void on_attempt_failed(const FailedAttempt& attempt) noexcept;
 
   static void latch(Side& side, std::uint32_t events);
+  void connect();
+  void await_proxy_header();
+  void read_proxy_header();
+  void take_proxy_header();
+  void send_proxy_header();
+  [[nodiscard]] IpEndpoint client_destination() const;
   void begin_relaying();
   void run();
   bool step(Side& source, Side& sink);
@@ -113,6 +129,7 @@ class TcpConnection final : public Forwarded {
   Side upstream_;
   std::unique_ptr<Connector> connector_;
   TargetLease lease_;
+  std::unique_ptr<Extras> extras_;
   Timer timer_;
   DeferredCall run_again_;
   TimePoint began_;

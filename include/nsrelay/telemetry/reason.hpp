@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -21,20 +20,24 @@ enum class Reason : std::uint8_t {
   Drained,           ///< still open at the end of a drain
   NetnsDeleted,      ///< the namespace of one side was deleted
   // A connection could not be forwarded: the client was reset.
-  Denied,               ///< by the rule's allow and deny
-  ConnectRefused,       ///< the target refused
-  ConnectTimeout,       ///< the target did not answer within connect_timeout
-  ConnectUnreachable,   ///< no route, or the network said no
-  ConnectFailed,        ///< another error of connect(2) or of the options of the socket
-  NameNotFound,         ///< the target's host name has no address
-  NoSourcePort,         ///< every local port towards the target is in use
-  UpstreamNetnsAbsent,  ///< the upstream's namespace does not exist
-  OutOfDescriptors,     ///< EMFILE, ENFILE
-  OutOfMemory,          ///< ENOBUFS, ENOMEM
-  AcceptFailed,         ///< accept4(2) failed in a way that it should not
+  Denied,                ///< by the rule's allow and deny
+  PerSourceConnections,  ///< its network has per_source.connections already
+  PerSourceRate,         ///< its network came more often than per_source.rate
+  ProxyHeaderInvalid,    ///< what it sent first is no PROXY header
+  ProxyHeaderTimeout,    ///< its PROXY header was not there in time
+  ForwardingLoop,        ///< it came from nsrelay itself, again and again
+  ConnectRefused,        ///< the target refused
+  ConnectTimeout,        ///< the target did not answer within connect_timeout
+  ConnectUnreachable,    ///< no route, or the network said no
+  ConnectFailed,         ///< another error of connect(2) or of the options of the socket
+  NameNotFound,          ///< the target's host name has no address
+  SourceAbsent,          ///< an address of `source` is not configured
+  NoSourcePort,          ///< every local port towards the target is in use
+  UpstreamNetnsAbsent,   ///< the upstream's namespace does not exist
+  OutOfDescriptors,      ///< EMFILE, ENFILE
+  OutOfMemory,           ///< ENOBUFS, ENOMEM
+  AcceptFailed,          ///< accept4(2) failed in a way that it should not
 };
-
-inline constexpr std::size_t kReasons = 22;
 
 /// Whether it says that a connection could not be forwarded, rather than that it ended.
 bool is_failure(Reason reason);

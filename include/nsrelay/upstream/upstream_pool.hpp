@@ -53,6 +53,7 @@ class UpstreamPool {
   [[nodiscard]] Protocol protocol() const { return protocol_; }
   [[nodiscard]] const TcpOptions& tcp_options() const { return tcp_options_; }
   [[nodiscard]] const UdpOptions& udp_options() const { return udp_options_; }
+  [[nodiscard]] ProxyProtocol proxy_protocol() const { return proxy_protocol_; }
   [[nodiscard]] Duration connect_timeout() const { return connect_timeout_; }
   [[nodiscard]] const std::string& bind_device() const { return bind_device_; }
 
@@ -68,6 +69,7 @@ class UpstreamPool {
   Protocol protocol_;
   TcpOptions tcp_options_;
   UdpOptions udp_options_;
+  ProxyProtocol proxy_protocol_;
   Duration connect_timeout_;
   std::string bind_device_;
 };

@@ -31,19 +31,17 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
         Case{rule_with("protocol: sctp"), "5:13: protocol sctp"},
         Case{"defaults: {protocol: sctp}\n" + rule_with(""), "1:22: protocol sctp"},
-        Case{rule_with("accept_proxy: true"), "5:17: accept_proxy true"},
         Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
         Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
-        Case{upstream_with("proxy_protocol: v2"), "6:21: proxy_protocol v2"},
         Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"}));
 
 TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
   const std::string text =
       "log: {target: stderr}\ncontrol: {socket: ''}\n" +
       upstream_with(
-          "balance: source_hash\n    proxy_protocol: none\n    health: {interval: off}\n"
+          "balance: source_hash\n    proxy_protocol: v2\n    health: {interval: off}\n"
           "    netns: same\n    source: 10.0.0.0/24\n  on_netns_delete: close\n"
-          "  accept_proxy: false\n  per_source: none\n  protocol: tcp\n"
+          "  accept_proxy: true\n  per_source: none\n  protocol: tcp\n"
           "  netns: [default, a, /x/y, 'pid:7']\n  mptcp: true\n  congestion: bbr\n");
   EXPECT_THAT(faults_of(text, Support::ThisBuild), testing::IsEmpty());
   EXPECT_THAT(faults_of(rule_with("protocol: udp\n  session_timeout: 5s\n  max_sessions: 9"),

@@ -80,6 +80,43 @@ class StreamMoverTest : public testing::Test {
   StreamMover mover_;
 };
 
+TEST_F(StreamMoverTest, DeliversAPrefixInFrontOfTheFirstRead) {
+  offer(3);
+  const auto moved =
+      mover_.deliver_behind("prefix ", source_.near.get(), sink_.near.get(), {buffer_, pool_});
+  EXPECT_EQ(moved.read, 3U);
+  EXPECT_TRUE(moved.source_is_drained);
+  EXPECT_EQ(drain(), "prefix xxx");
+}
+
+TEST_F(StreamMoverTest, DeliversAPrefixAloneWhereThereIsNothingElse) {
+  const auto moved =
+      mover_.deliver_behind("prefix", source_.near.get(), sink_.near.get(), {buffer_, pool_});
+  EXPECT_EQ(moved.source.status, IoStatus::WouldBlock);
+  EXPECT_EQ(moved.read, 0U);
+  EXPECT_EQ(drain(), "prefix");
+}
+
+TEST_F(StreamMoverTest, DeliversAPrefixBeforeTheEndOfTheStream) {
+  source_.far.close();
+  const auto moved =
+      mover_.deliver_behind("prefix", source_.near.get(), sink_.near.get(), {buffer_, pool_});
+  EXPECT_EQ(moved.source.status, IoStatus::Eof);
+  EXPECT_EQ(drain(), "prefix");
+}
+
+TEST_F(StreamMoverTest, KeepsAPrefixThatTheSinkDoesNotTake) {
+  offer(3);
+  stop_sink();
+  const auto moved =
+      mover_.deliver_behind("prefix ", source_.near.get(), sink_.near.get(), {buffer_, pool_});
+  EXPECT_EQ(moved.read, 3U);
+  EXPECT_TRUE(mover_.has_pending());
+  drain();
+  mover_.deliver(sink_.near.get());
+  EXPECT_EQ(drain(), "prefix xxx");
+}
+
 TEST_F(StreamMoverTest, CopiesASmallMessageInOneGo) {
   test::send_text(source_.far, "hello");
   ASSERT_TRUE(test::wait_for(source_.near, POLLIN));

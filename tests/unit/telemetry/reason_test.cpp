@@ -8,14 +8,16 @@
 namespace nsrelay {
 namespace {
 
+constexpr int kReasons = static_cast<int>(Reason::AcceptFailed) + 1;
+
 TEST(Reason, EveryOneHasANameOfItsOwn) {
   std::set<std::string_view> names;
-  for (std::size_t i = 0; i < kReasons; ++i) {
+  for (int i = 0; i < kReasons; ++i) {
     const std::string_view name = to_string(static_cast<Reason>(i));
     EXPECT_THAT(std::string(name), testing::MatchesRegex("[a-z]+(_[a-z]+)*")) << "reason " << i;
     names.insert(name);
   }
-  EXPECT_EQ(names.size(), kReasons);
+  EXPECT_EQ(names.size(), static_cast<std::size_t>(kReasons));
   EXPECT_EQ(to_string(static_cast<Reason>(kReasons)), "") << "a new reason belongs in this test";
 }
 
@@ -29,10 +31,12 @@ TEST(Reason, TheEndsOfForwardedConnectionsAreNoFailures) {
 
 TEST(Reason, WhatKeptAConnectionFromBeingForwardedIsAFailure) {
   for (const Reason reason :
-       {Reason::Denied, Reason::ConnectRefused, Reason::ConnectTimeout, Reason::ConnectUnreachable,
-        Reason::ConnectFailed, Reason::NameNotFound, Reason::NoSourcePort,
-        Reason::UpstreamNetnsAbsent, Reason::OutOfDescriptors, Reason::OutOfMemory,
-        Reason::AcceptFailed})
+       {Reason::Denied, Reason::PerSourceConnections, Reason::PerSourceRate,
+        Reason::ProxyHeaderInvalid, Reason::ProxyHeaderTimeout, Reason::ForwardingLoop,
+        Reason::SourceAbsent, Reason::ConnectRefused, Reason::ConnectTimeout,
+        Reason::ConnectUnreachable, Reason::ConnectFailed, Reason::NameNotFound,
+        Reason::NoSourcePort, Reason::UpstreamNetnsAbsent, Reason::OutOfDescriptors,
+        Reason::OutOfMemory, Reason::AcceptFailed})
     EXPECT_TRUE(is_failure(reason)) << to_string(reason);
 }
 
