@@ -27,6 +27,13 @@ std::vector<ListenerKey> keys_of(const Map& map) {
   return keys;
 }
 
+std::set<std::string> names_of(const std::vector<ForwardRule>& rules) {
+  std::set<std::string> names;
+  for (const ForwardRule& rule : rules)
+    names.insert(rule.name);
+  return names;
+}
+
 /// Every namespace that the configuration speaks of.
 std::vector<NetnsSelector> selectors_of(const Config& config) {
   std::vector<NetnsSelector> selectors;
@@ -35,12 +42,6 @@ std::vector<NetnsSelector> selectors_of(const Config& config) {
     selectors.push_back(rule.upstream.netns);
   }
   return selectors;
-}
-
-std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted) {
-  return std::make_shared<const ListenerInfo>(
-      ListenerInfo{wanted.netns->name, wanted.key.cookie,
-                   describe_listener(*wanted.listen, wanted.port), wanted.port_offset});
 }
 
 }  // namespace
@@ -75,6 +76,7 @@ Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> con
     if (!runtimes_.contains(retired->rule().name))
       drainer_.drain(*retired);
   forget_retired();
+  context_.traffic().forget_rules_but(names_of(config_->rules));
   return changes;
 }
 
@@ -123,8 +125,21 @@ Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed)
   if (routes_ && changes.closed > 0)
     routes_->keep_only(registry_.present_cookies());
   forget_retired();
+  if (changes.closed + changes.changed > 0)
+    context_.traffic().prune();
   open_slice();
   return changes;
+}
+
+std::shared_ptr<TrafficCounters> Reconciler::traffic_of(const DesiredListener& wanted) {
+  return context_.traffic().counters_of(
+      {wanted.rule->name, wanted.netns->name, wanted.rule->protocol});
+}
+
+std::shared_ptr<const ListenerInfo> Reconciler::make_info(const DesiredListener& wanted) {
+  return std::make_shared<const ListenerInfo>(ListenerInfo{
+      wanted.netns->name, wanted.key.cookie, describe_listener(*wanted.listen, wanted.port),
+      wanted.port_offset, traffic_of(wanted)});
 }
 
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
@@ -137,7 +152,9 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
       !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;
-  if (managed.listener && has_other_name)
+  // A namespace that is there has counters from the first; an absent one leaves none behind.
+  managed.traffic = managed.wanted.netns->netns ? traffic_of(managed.wanted) : nullptr;
+  if (managed.listener && (is_other || has_other_name))
     managed.listener->rename(make_info(managed.wanted));
   if (!managed.listener)
     to_open_.push_back(managed.wanted.key);

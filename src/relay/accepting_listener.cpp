@@ -60,11 +60,13 @@ bool AcceptingListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool
 AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (!runtime_->has_room()) {
     runtime_->when_room(Delegate<void()>::to<&AcceptingListener::on_room>(this), this);
+    if (accepting_)
+      ++info().traffic->accept_paused[PauseReason::MaxConnections];
     set_accepting(false);
     return AcceptStep::Done;
   }
   if (!context_.reserve().hold()) {
-    pause(Reason::OutOfDescriptors, EMFILE);
+    pause(PauseReason::OutOfDescriptors, EMFILE);
     return AcceptStep::Done;
   }
   SocketAddress peer;
@@ -86,11 +88,11 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
       return AcceptStep::Done;
     case EMFILE:
     case ENFILE:
-      pause(Reason::OutOfDescriptors, error);
+      pause(PauseReason::OutOfDescriptors, error);
       return AcceptStep::Done;
     case ENOBUFS:
     case ENOMEM:
-      pause(Reason::OutOfMemory, error);
+      pause(PauseReason::OutOfMemory, error);
       return AcceptStep::Done;
     // The client is gone again, a firewall said no, or a network error was waiting on the new
     // socket (accept(2), "Error handling"): it says nothing about the next client.
@@ -108,7 +110,7 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
     case ETIMEDOUT:
       return AcceptStep::Retry;
     default:
-      pause(Reason::AcceptFailed, error);
+      pause(PauseReason::AcceptFailed, error);
       return AcceptStep::Done;
   }
 }
@@ -116,7 +118,7 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
 void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
   reset_on_close(client.get());
   client.close();
-  ++runtime_->counters().connections_failed;
+  ++info().traffic->connections_failed[Reason::Denied];
   if (!context_.logs_connections())
     return;
   const std::string peer = address.to_string();
@@ -129,8 +131,9 @@ void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
                         .reason = to_string(Reason::Denied)});
 }
 
-void AcceptingListener::pause(Reason reason, int error) {
+void AcceptingListener::pause(PauseReason reason, int error) {
   set_accepting(false);
+  ++info().traffic->accept_paused[reason];
   resume_timer_.start(context_.loop().now() + kPause);
   context_.accept_paused({.level = LogLevel::Warn,
                           .event = log_event::kAcceptPaused,

@@ -50,7 +50,11 @@ void log_upstream_failed(Log& log, const RuleRuntime& runtime, const ListenerInf
 
 void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo& listener,
                 DropReason reason, std::uint64_t datagrams) {
-  if (datagrams == 0 || !runtime.drops().add(reason, datagrams, context.loop().now()))
+  if (datagrams == 0)
+    return;
+  std::uint64_t& total = listener.traffic->datagrams_dropped[reason];
+  total += datagrams;
+  if (!runtime.drop_bursts().begins(reason, context.loop().now()))
     return;
   const bool is_wanted = reason == DropReason::Denied || reason == DropReason::Draining;
   context.log().write({.level = is_wanted ? LogLevel::Info : LogLevel::Warn,
@@ -61,7 +65,7 @@ void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo&
                        .listener = listener.address,
                        .reason = to_string(reason),
                        .more = {{"dropped", std::to_string(datagrams)},
-                                {"total", std::to_string(runtime.drops().total(reason))},
+                                {"total", std::to_string(total)},
                                 {"see", advice(reason)}}});
 }
 

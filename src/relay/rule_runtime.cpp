@@ -4,13 +4,17 @@
 
 namespace nsrelay {
 
-void RuleRuntime::connection_began() {
+void RuleRuntime::connection_began(TrafficCounters& traffic) {
   ++active_;
-  ++counters_.connections_total;
+  ++traffic.connections_active;
+  ++traffic.connections_total;
 }
 
-void RuleRuntime::connection_ended() {
+void RuleRuntime::connection_ended(TrafficCounters& traffic, Reason reason) {
   --active_;
+  --traffic.connections_active;
+  if (is_failure(reason))
+    ++traffic.connections_failed[reason];
   std::vector<Waiting> waiting;
   waiting.swap(waiting_);
   for (const Waiting& one : waiting)

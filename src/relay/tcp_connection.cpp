@@ -43,7 +43,7 @@ TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
       last_byte_(began_),
       client_address_(client_address) {
   client_.fd = std::move(client);
-  runtime_.connection_began();
+  runtime_.connection_began(*listener_->traffic);
 }
 
 TcpConnection::~TcpConnection() = default;
@@ -115,6 +115,7 @@ void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
 
 void TcpConnection::begin_relaying() {
   set_state(State::Relaying);
+  listener_->traffic->connect_time.add(context_.loop().now() - began_);
   upstream_name_ = connector_->target();
   upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
@@ -195,6 +196,8 @@ bool TcpConnection::step(Side& source, Side& sink) {
 void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
   const std::uint64_t before = source.received;
   source.received += moved.read;
+  TrafficCounters& traffic = *listener_->traffic;
+  (&source == &client_ ? traffic.bytes_received : traffic.bytes_sent) += moved.read;
   if (before / kReceiveBufferFrom != source.received / kReceiveBufferFrom && !source.is_bounded)
     source.is_bounded = pool_->tcp_options().receive_buffer ||
                         bound_receive_buffer(source.fd.get(), kReceiveBuffer);
@@ -368,12 +371,8 @@ void TcpConnection::finish(Reason reason, bool reset) {
   if (connector_)
     connector_->cancel();
   lease_.release();
-  RuleRuntime::Counters& counters = runtime_.counters();
-  counters.bytes_received += client_.received;
-  counters.bytes_sent += upstream_.received;
-  counters.connections_failed += is_failure(reason) ? 1 : 0;
   write_record(reason);
-  runtime_.connection_ended();
+  runtime_.connection_ended(*listener_->traffic, reason);
   context_.loop().destroy_later(context_.connections().take(*this));
 }
 

@@ -54,7 +54,7 @@ UdpSession::UdpSession(RelayContext& context, RuleRuntime& runtime,
       timer_(context.loop().timers(), Delegate<void()>::to<&UdpSession::on_timer>(this)),
       began_(context.loop().now()),
       last_datagram_(began_) {
-  runtime_.connection_began();
+  runtime_.connection_began(*listener_->traffic);
 }
 
 UdpSession::~UdpSession() = default;
@@ -86,6 +86,7 @@ void UdpSession::on_connector_finished() noexcept {
 
 void UdpSession::begin_relaying() {
   set_state(State::Relaying);
+  listener_->traffic->connect_time.add(context_.loop().now() - began_);
   upstream_name_ = connector_->target();
   upstream_cookie_ = connector_->netns_cookie();
   upstream_ = connector_->take_socket();
@@ -131,6 +132,8 @@ int UdpSession::send_to_upstream(DatagramSender& batch) {
     drop_failed(batch, error);
   }
   received_ += batch.sent();
+  listener_->traffic->bytes_received += batch.sent().bytes;
+  listener_->traffic->datagrams_received += batch.sent().datagrams;
   return error;
 }
 
@@ -176,6 +179,8 @@ void UdpSession::send_replies() {
   while (const int error = downstream_->send(batch))
     drop_failed(batch, error);
   sent_ += batch.sent();
+  listener_->traffic->bytes_sent += batch.sent().bytes;
+  listener_->traffic->datagrams_sent += batch.sent().datagrams;
 }
 
 // ---------------------------------------------------------------------------- ending
@@ -232,14 +237,8 @@ void UdpSession::finish(Reason reason) {
   lease_.release();
   if (queue_)
     drop(DropReason::NoUpstream, queue_->count());
-  RuleRuntime::Counters& counters = runtime_.counters();
-  counters.bytes_received += received_.bytes;
-  counters.bytes_sent += sent_.bytes;
-  counters.datagrams_received += received_.datagrams;
-  counters.datagrams_sent += sent_.datagrams;
-  counters.connections_failed += is_failure(reason) ? 1 : 0;
   write_record(reason);
-  runtime_.connection_ended();
+  runtime_.connection_ended(*listener_->traffic, reason);
   downstream_->forget(*this);
   context_.loop().destroy_later(context_.connections().take(*this));
 }

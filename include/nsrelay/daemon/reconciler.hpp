@@ -64,6 +64,9 @@ class Reconciler {
     std::unique_ptr<Listener> listener;  ///< absent while pending
     std::string reason;                  ///< why it is pending
     RuleRuntime* runtime = nullptr;      ///< what the listener works for
+    /// Held while its namespace is there, so that counters stay when the listener closes for a
+    /// while.
+    std::shared_ptr<TrafficCounters> traffic;
   };
 
   Changes reconcile_and_count(std::string_view why_closed);
@@ -79,6 +82,8 @@ class Reconciler {
   RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
   void on_target_change(const TargetState& target) noexcept;
+  std::shared_ptr<TrafficCounters> traffic_of(const DesiredListener& wanted);
+  std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted);
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
            std::string_view reason);
 

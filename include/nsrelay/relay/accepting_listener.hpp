@@ -56,7 +56,7 @@ class AcceptingListener : public Listener {
   AcceptStep accept_one();
   AcceptStep on_accept_error(int error);
   void refuse(UniqueFd client, const IpEndpoint& address);
-  void pause(Reason reason, int error);
+  void pause(PauseReason reason, int error);
   void set_accepting(bool accepting);
 
   RelayContext& context_;

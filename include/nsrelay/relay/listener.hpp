@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "nsrelay/telemetry/traffic_counters.hpp"
+
 namespace nsrelay {
 
 class RuleRuntime;
@@ -16,6 +18,8 @@ struct ListenerInfo {
   std::uint64_t cookie = 0;  ///< the namespace's identity
   std::string address;       ///< `0.0.0.0:8000`
   std::uint16_t port_offset = 0;
+  /// Where what is forwarded for its clients is counted; never null.
+  std::shared_ptr<TrafficCounters> traffic = std::make_shared<TrafficCounters>();
 };
 
 /// One bound socket that clients come to, of whatever protocol. Closes when destroyed.

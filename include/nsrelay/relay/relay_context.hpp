@@ -16,6 +16,7 @@
 #include "nsrelay/relay/lingering_sockets.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
 #include "nsrelay/telemetry/log.hpp"
+#include "nsrelay/telemetry/traffic_table.hpp"
 
 namespace nsrelay {
 
@@ -40,6 +41,7 @@ class RelayContext {
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
+  TrafficTable& traffic() { return traffic_; }
 
   /// `log.connections`: whether each finished connection has its record. Failed ones always have.
   [[nodiscard]] bool logs_connections() const { return logs_connections_; }
@@ -58,6 +60,7 @@ class RelayContext {
 
   EventLoop& loop_;
   Log& log_;
+  TrafficTable traffic_;
   PipePool pipes_;
   DescriptorReserve reserve_;
   LingeringSockets lingering_;

@@ -10,7 +10,9 @@
 #include "nsrelay/base/delegate.hpp"
 #include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
-#include "nsrelay/relay/drop_counters.hpp"
+#include "nsrelay/relay/drop_bursts.hpp"
+#include "nsrelay/telemetry/reason.hpp"
+#include "nsrelay/telemetry/traffic_counters.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
 namespace nsrelay {
@@ -19,22 +21,12 @@ namespace nsrelay {
 /// changes by a reload gets a new one; connections go on under the one that they began with.
 class RuleRuntime {
  public:
-  struct Counters {
-    std::uint64_t connections_total = 0;
-    std::uint64_t connections_failed = 0;
-    std::uint64_t bytes_received = 0;
-    std::uint64_t bytes_sent = 0;
-    std::uint64_t datagrams_received = 0;
-    std::uint64_t datagrams_sent = 0;
-  };
-
   explicit RuleRuntime(ForwardRule rule) : rule_(std::move(rule)) {}
   RuleRuntime(const RuleRuntime&) = delete;
   RuleRuntime& operator=(const RuleRuntime&) = delete;
 
   [[nodiscard]] const ForwardRule& rule() const { return rule_; }
-  Counters& counters() { return counters_; }
-  DropCounters& drops() { return drops_; }
+  DropBursts& drop_bursts() { return drop_bursts_; }
   [[nodiscard]] std::uint32_t active() const { return active_; }
 
   /// Whether `max_connections`, or `max_sessions` for UDP, admits one more.
@@ -44,10 +36,11 @@ class RuleRuntime {
     return !rule_.max_connections || active_ < *rule_.max_connections;
   }
 
-  void connection_began();
+  /// One more runs, which `traffic` counts too.
+  void connection_began(TrafficCounters& traffic);
 
-  /// Also tells, once, everybody who called when_room().
-  void connection_ended();
+  /// One fewer. Also tells, once, everybody who called when_room().
+  void connection_ended(TrafficCounters& traffic, Reason reason);
 
   /// `callback` is called when a connection has ended. Call no_longer() before it dies.
   void when_room(Delegate<void()> callback, const void* owner);
@@ -78,8 +71,7 @@ class RuleRuntime {
   [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
 
   const ForwardRule rule_;
-  Counters counters_;
-  DropCounters drops_;
+  DropBursts drop_bursts_;
   std::uint32_t active_ = 0;
   std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;
   std::vector<Waiting> waiting_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -38,6 +39,8 @@ enum class Reason : std::uint8_t {
   OutOfMemory,           ///< ENOBUFS, ENOMEM
   AcceptFailed,          ///< accept4(2) failed in a way that it should not
 };
+
+inline constexpr std::size_t kReasons = 28;
 
 /// Whether it says that a connection could not be forwarded, rather than that it ended.
 bool is_failure(Reason reason);

@@ -323,6 +323,58 @@ TEST_F(ReconcilerTest, EndOrphansEndsWhatIsConnectedFromANamespaceThatIsGone) {
   EXPECT_TRUE(test::is_reset(client));
 }
 
+TEST_F(ReconcilerTest, CountersOutliveAChangeOfTheRule) {
+  const auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  add_rule("web", {named("blue")});
+  reconciler().reconcile();
+  const UniqueFd client = connect_in(blue->netns());
+  ASSERT_TRUE(gets_connection(target_));
+  auto changed = std::make_shared<Config>(*config_);
+  changed->rules[0].half_close_timeout += Duration(1);
+  changed->rules[0].reuse_port = false;  // takes a new socket
+  reconciler().replace_config(changed);
+  ASSERT_EQ(context_.traffic().series().size(), 1U);
+  const auto series = context_.traffic().series()[0];
+  EXPECT_EQ(series.key, (TrafficKey{"web", blue->name(), Protocol::Tcp}));
+  EXPECT_EQ(series.counters->connections_total, 1U);
+  const UniqueFd second = connect_in(blue->netns());
+  EXPECT_TRUE(run_until([&] { return series.counters->connections_total == 2; }));
+}
+
+TEST_F(ReconcilerTest, ARuleThatIsCalledOtherwiseCountsAnew) {
+  const auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  add_rule("web", {named("blue")});
+  reconciler().reconcile();
+  const UniqueFd client = connect_in(blue->netns());
+  ASSERT_TRUE(gets_connection(target_));
+  auto changed = std::make_shared<Config>(*config_);
+  changed->rules[0].name = "app";
+  reconciler().replace_config(changed);
+  const UniqueFd second = connect_in(blue->netns());
+  const auto total_of = [&](const char* rule) {
+    return context_.traffic().totals_by_rule()[rule].connections_total;
+  };
+  EXPECT_TRUE(run_until([&] { return total_of("app") == 1; }));
+  EXPECT_EQ(total_of("web"), 1U);
+}
+
+TEST_F(ReconcilerTest, CountersGoWithTheNamespaceOnceNothingRunsThere) {
+  auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  add_rule("web", {named("blue")}).on_netns_delete = OnNetnsDelete::Keep;
+  reconciler().reconcile();
+  UniqueFd client = connect_in(blue->netns());
+  ASSERT_TRUE(gets_connection(target_));
+  blue.reset();
+  look_again();
+  EXPECT_EQ(context_.traffic().series().size(), 1U);
+  test::reset(client);
+  EXPECT_TRUE(run_until([&] { return context_.traffic().series().empty(); }));
+  EXPECT_EQ(context_.traffic().totals().connections_total, 1U);
+}
+
 TEST_F(ReconcilerTest, CloseAllServesTheBacklogsAndListensNoMore) {
   const auto blue = make_netns("blue");
   ASSERT_TRUE(blue);

@@ -52,9 +52,11 @@ class RelayTest : public LoopTest {
                                        .ports = {endpoint.port, endpoint.port}});
   }
 
-  static std::shared_ptr<const ListenerInfo> listener_info(const std::string& netns = "blue") {
-    return std::make_shared<const ListenerInfo>(ListenerInfo{netns, 7, "0.0.0.0:8000", 0});
+  std::shared_ptr<const ListenerInfo> listener_info(const std::string& netns = "blue") {
+    return std::make_shared<const ListenerInfo>(
+        ListenerInfo{netns, 7, "0.0.0.0:8000", 0, traffic_});
   }
+  [[nodiscard]] const TrafficCounters& traffic() const { return *traffic_; }
 
   /// A connection of `client`, in the table and started.
   TcpConnection& serve(UniqueFd client) {
@@ -69,6 +71,7 @@ class RelayTest : public LoopTest {
 
   std::shared_ptr<Config> config_ = std::make_shared<Config>();
   NetnsEntry entry_{.name = "blue", .source = "/run/netns/blue"};
+  std::shared_ptr<TrafficCounters> traffic_ = std::make_shared<TrafficCounters>();
   std::unique_ptr<RuleRuntime> runtime_;
   LogFile log_;
   RelayContext context_{*loop_, log_.log(), {}};

@@ -26,60 +26,75 @@ class RuleRuntimeTest : public test::RelayTest {
                   })
         .get();
   }
+
+  TrafficCounters counters_;
 };
 
 TEST_F(RuleRuntimeTest, WithoutALimitHasRoomAlways) {
   for (int i = 0; i < 1000; ++i)
-    runtime().connection_began();
+    runtime().connection_began(counters_);
   EXPECT_TRUE(runtime().has_room());
   EXPECT_EQ(runtime().active(), 1000U);
 }
 
 TEST_F(RuleRuntimeTest, HasRoomBelowMaxConnections) {
   rule().max_connections = 2;
-  runtime().connection_began();
+  runtime().connection_began(counters_);
   EXPECT_TRUE(runtime().has_room());
-  runtime().connection_began();
+  runtime().connection_began(counters_);
   EXPECT_FALSE(runtime().has_room());
-  runtime().connection_ended();
+  runtime().connection_ended(counters_, Reason::ClientClosed);
   EXPECT_TRUE(runtime().has_room());
   EXPECT_EQ(runtime().active(), 1U);
-  EXPECT_EQ(runtime().counters().connections_total, 2U);
+  EXPECT_EQ(counters_.connections_total, 2U);
+}
+
+TEST_F(RuleRuntimeTest, CountsWhatBeginsAndEnds) {
+  runtime().connection_began(counters_);
+  runtime().connection_began(counters_);
+  EXPECT_EQ(counters_.connections_active, 2U);
+  runtime().connection_ended(counters_, Reason::ClientClosed);
+  EXPECT_EQ(counters_.connections_failed.sum(), 0U);
+  runtime().connection_ended(counters_, Reason::ConnectRefused);
+  EXPECT_EQ(counters_.connections_failed[Reason::ConnectRefused], 1U);
+  EXPECT_EQ(counters_.connections_failed.sum(), 1U);
+  EXPECT_EQ(counters_.connections_active, 0U);
+  EXPECT_EQ(counters_.connections_total, 2U);
 }
 
 TEST_F(RuleRuntimeTest, TellsWhoWaitsForRoomOnce) {
   Waiter first;
   Waiter second;
-  runtime().connection_began();
-  runtime().connection_began();
+  runtime().connection_began(counters_);
+  runtime().connection_began(counters_);
   runtime().when_room(first.callback(), &first);
   runtime().when_room(second.callback(), &second);
   EXPECT_EQ(first.calls, 0);
-  runtime().connection_ended();
+  runtime().connection_ended(counters_, Reason::ClientClosed);
   EXPECT_EQ(first.calls, 1);
   EXPECT_EQ(second.calls, 1);
-  runtime().connection_ended();
+  runtime().connection_ended(counters_, Reason::ClientClosed);
   EXPECT_EQ(first.calls, 1);
 }
 
 TEST_F(RuleRuntimeTest, TellsOnceWhoAskedTwice) {
   Waiter waiter;
-  runtime().connection_began();
+  runtime().connection_began(counters_);
   runtime().when_room(waiter.callback(), &waiter);
   runtime().when_room(waiter.callback(), &waiter);
-  runtime().connection_ended();
+  runtime().connection_ended(counters_, Reason::ClientClosed);
   EXPECT_EQ(waiter.calls, 1);
 }
 
 TEST_F(RuleRuntimeTest, DoesNotTellWhoNoLongerWaits) {
   Waiter gone;
   Waiter stays;
-  runtime().connection_began();
+  runtime().connection_began(counters_);
   runtime().when_room(gone.callback(), &gone);
   runtime().when_room(stays.callback(), &stays);
   runtime().no_longer(&gone);
   runtime().no_longer(&gone);
-  runtime().connection_ended();
+  runtime().connection_ended(counters_, Reason::ClientClosed);
   EXPECT_EQ(gone.calls, 0);
   EXPECT_EQ(stays.calls, 1);
 }

@@ -135,10 +135,10 @@ TEST_F(TcpConnectionTest, RecordsEveryFieldOfAConnectionThatEnded) {
                         "protocol=tcp client=192.0.2.1:5000 listener=0.0.0.0:8000 upstream=" +
                         target + " received=5 sent=3 duration=1500000 reason="));
   EXPECT_EQ(log_.count("event="), 1);
-  EXPECT_EQ(runtime().counters().bytes_received, 5U);
-  EXPECT_EQ(runtime().counters().bytes_sent, 3U);
-  EXPECT_EQ(runtime().counters().connections_total, 1U);
-  EXPECT_EQ(runtime().counters().connections_failed, 0U);
+  EXPECT_EQ(traffic().bytes_received, 5U);
+  EXPECT_EQ(traffic().bytes_sent, 3U);
+  EXPECT_EQ(traffic().connections_total, 1U);
+  EXPECT_EQ(traffic().connections_failed.sum(), 0U);
   EXPECT_EQ(runtime().active(), 0U);
 }
 
@@ -339,7 +339,7 @@ TEST_F(TcpConnectionTest, ResetsTheClientWhenTheTargetRefuses) {
                                      "refused\"\n"));
   EXPECT_THAT(log_.text(), HasSubstr("warn connection failed event=connection_failed"));
   EXPECT_THAT(log_.text(), HasSubstr("upstream=" + target + " received=0 sent=0"));
-  EXPECT_EQ(runtime().counters().connections_failed, 1U);
+  EXPECT_EQ(traffic().connections_failed[Reason::ConnectRefused], 1U);
   EXPECT_EQ(runtime().active(), 0U);
 }
 

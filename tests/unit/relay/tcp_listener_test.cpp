@@ -73,7 +73,7 @@ TEST_F(TcpListenerTest, ResetsWhoIsDenied) {
   EXPECT_THAT(log_.text(), HasSubstr("connection failed event=connection_failed rule=web"));
   EXPECT_THAT(log_.text(), HasSubstr("client=" + test::local_address(client).to_string()));
   EXPECT_THAT(log_.text(), HasSubstr("reason=denied"));
-  EXPECT_EQ(runtime().counters().connections_failed, 1U);
+  EXPECT_EQ(traffic().connections_failed[Reason::Denied], 1U);
   EXPECT_EQ(runtime().active(), 0U);
 }
 
@@ -112,7 +112,7 @@ TEST_F(TcpListenerTest, LeavesClientsInTheBacklogAtMaxConnectionsUntilOneEnds) {
   EXPECT_EQ(served(), 2U);
   EXPECT_FALSE(test::is_reset(third));
   test::reset(first);
-  EXPECT_TRUE(run_until([&] { return runtime().counters().connections_total == 3; }));
+  EXPECT_TRUE(run_until([&] { return traffic().connections_total == 3; }));
   EXPECT_LE(served(), 2U);
 }
 
@@ -126,7 +126,7 @@ TEST_F(TcpListenerTest, MayBeDestroyedWhileItWaitsForRoom) {
   listener_.reset();
   test::reset(first);
   EXPECT_TRUE(serves(0));
-  EXPECT_EQ(runtime().counters().connections_total, 1U);
+  EXPECT_EQ(traffic().connections_total, 1U);
 }
 
 TEST_F(TcpListenerTest, PausesWhenOutOfDescriptorsAndResumesByItself) {

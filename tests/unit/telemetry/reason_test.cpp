@@ -8,16 +8,14 @@
 namespace nsrelay {
 namespace {
 
-constexpr int kReasons = static_cast<int>(Reason::AcceptFailed) + 1;
-
 TEST(Reason, EveryOneHasANameOfItsOwn) {
   std::set<std::string_view> names;
-  for (int i = 0; i < kReasons; ++i) {
+  for (std::size_t i = 0; i < kReasons; ++i) {
     const std::string_view name = to_string(static_cast<Reason>(i));
     EXPECT_THAT(std::string(name), testing::MatchesRegex("[a-z]+(_[a-z]+)*")) << "reason " << i;
     names.insert(name);
   }
-  EXPECT_EQ(names.size(), static_cast<std::size_t>(kReasons));
+  EXPECT_EQ(names.size(), kReasons);
   EXPECT_EQ(to_string(static_cast<Reason>(kReasons)), "") << "a new reason belongs in this test";
 }
 
