@@ -38,7 +38,7 @@ void print_indented(const std::string& text) {
     std::cout << "  " << line << '\n';
 }
 
-std::string describe(const HttpAnswer& answer) {
+std::string describe(const DemoAnswer& answer) {
   return answer.snippet.empty() ? answer.status : answer.snippet;
 }
 

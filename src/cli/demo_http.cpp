@@ -95,7 +95,7 @@ Result<std::size_t> read_answer(const Interruptible& signals, int fd, std::strin
 
 }  // namespace
 
-Result<HttpAnswer> fetch(const Interruptible& signals, const Netns& netns,
+Result<DemoAnswer> fetch(const Interruptible& signals, const Netns& netns,
                          const SocketAddress& server, const std::string& path) {
   const auto began = std::chrono::steady_clock::now();
   auto socket = connect_in(signals, netns, server);
@@ -110,7 +110,7 @@ Result<HttpAnswer> fetch(const Interruptible& signals, const Netns& netns,
   const std::size_t head = beginning.find("\r\n\r\n");
   if (!beginning.starts_with("HTTP/1.0 ") || head == std::string::npos)
     return Error("no HTTP answer");
-  HttpAnswer answer;
+  DemoAnswer answer;
   answer.time = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - began);
   answer.status = beginning.substr(9, beginning.find("\r\n") - 9);

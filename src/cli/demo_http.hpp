@@ -10,7 +10,7 @@
 namespace nsrelay {
 
 /// What came back for a request.
-struct HttpAnswer {
+struct DemoAnswer {
   std::string status;   ///< "200 OK"
   std::string snippet;  ///< the first line of the body, when it is text
   std::size_t body_bytes = 0;
@@ -18,7 +18,7 @@ struct HttpAnswer {
 };
 
 /// Fetches `path` over HTTP/1.0 from `server`, with a socket inside `netns`.
-Result<HttpAnswer> fetch(const Interruptible& signals, const Netns& netns,
+Result<DemoAnswer> fetch(const Interruptible& signals, const Netns& netns,
                          const SocketAddress& server, const std::string& path);
 
 /// Answers requests on a listening socket, one after the other, for ever: `/bulk` with 64 MiB,

@@ -97,8 +97,9 @@ constexpr Option kTopOptions[] = {
     {.scope = Scope::Control, .key = "socket",
      .read = read_text<&Config::control_socket, parse_optional_unix_path>,
      .values = form("an absolute path of at most 107 bytes, or \"\""),
-     .standard = "/run/nsrelay/control.sock", .reloadable = false,
-     .help = "path of the control socket; `\"\"` switches it off"},
+     .standard = "/run/nsrelay/control.sock",
+     .help = "path of the control socket; `\"\"` switches it off. Without this key nsrelay also runs "
+             "where the default cannot be made"},
 
     {.scope = Scope::Metrics, .key = "listen",
      .read = read_text<&Config::metrics_listen, parse_metrics_listen>,

@@ -22,7 +22,6 @@ using Text = std::string_view;
 // clang-format off
 constexpr Lack kLacking[] = {
     {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
-    {Scope::Control, "socket", [](Text text) { return !text.empty(); }, "control.socket"},
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
     {Scope::Rule, "protocol", [](Text text) { return text == "sctp"; }, "protocol"},
     {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},

@@ -75,11 +75,16 @@ HttpServer::HttpServer(EventLoop& loop, UniqueFd listening_socket, std::vector<H
       accept_timer_(loop.timers(), Delegate<void()>::to<&HttpServer::on_resume_accepting>(this)) {}
 
 HttpServer::~HttpServer() {
-  accept_watcher_.stop();
+  close_listener();
   work_watcher_.stop();
   for (const auto& connection : connections_)
     connection->give_up();
   daemon_.reset();
+}
+
+void HttpServer::close_listener() {
+  accept_timer_.stop();
+  accept_watcher_.stop_and_close(socket_);
 }
 
 Result<void> HttpServer::start() {
@@ -184,7 +189,7 @@ void HttpServer::began(std::unique_ptr<HttpConnection> connection) {
 void HttpServer::ended(const HttpConnection& connection) {
   std::erase_if(connections_, [&](const auto& one) { return one.get() == &connection; });
   if (!accept_watcher_.is_watching())
-    return;  // stopping
+    return;  // nobody else is to come
   (void)reserve_.hold();
   if (!accept_timer_.is_running())
     set_accepting(true);

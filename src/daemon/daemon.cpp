@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <csignal>
 
-#include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/config/config_loader.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
@@ -17,10 +16,6 @@ namespace {
 constexpr auto kRetry = std::chrono::seconds(1);
 constexpr auto kRetryOfMany = std::chrono::seconds(10);
 constexpr std::size_t kMany = 256;
-
-/// How long UDP sessions go on, for the replies to what they forwarded, where a successor has their
-/// clients' next datagrams waiting in the socket.
-constexpr auto kUdpHandOver = std::chrono::seconds(1);
 
 /// The soft limit of descriptors becomes the hard one: only select(2), which nobody here uses, has
 /// a reason for the low default. Returns the limit.
@@ -55,6 +50,8 @@ Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> con
   if (!signals)
     return std::move(signals).error();
   daemon->signals_ = *std::move(signals);
+  if (auto served = daemon->control_.follow(*daemon->config_); !served)
+    return std::move(served).error();
   return daemon;
 }
 
@@ -66,15 +63,14 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
       log_(overrides.level.value_or(config_->log.level)),
       context_(*loop_, log_, pipe_limits(raise_descriptor_limit())),
       drainer_(context_, config_->drain_timeout),
-      store_(ListenerStore::from_environment()),
-      reconciler_(context_, registry_, drainer_, *store_, config_),
+      reconciler_(context_, registry_, drainer_, config_),
+      control_(context_, registry_, reconciler_, [this] { return reload(); }),
       watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
-      drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)),
-      hand_over_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_handed_over>(this)),
-      service_(*loop_, [this] { return status_line(); }) {
+      drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   context_.set_logs_connections(config_->log.connections);
+  control_.set_config(config_);
   loop_->set_before_wait(Delegate<void()>::to<&Daemon::on_before_wait>(this));
   context_.connections().set_on_empty(Delegate<void()>::to<&Daemon::on_no_connections>(this));
 }
@@ -84,11 +80,6 @@ Daemon::~Daemon() = default;
 void Daemon::run() {
   reconciler_.reconcile();
   reconciler_.finish();
-  for (const std::string& name : store_->close_rest())
-    log_.write({.level = LogLevel::Warn,
-                .event = log_event::kDescriptorClosed,
-                .reason = "no rule has this listener",
-                .more = {{"name", name}}});
   watcher_.start();
   log_.write({.event = log_event::kStarted,
               .more = {{"version", NSRELAY_VERSION},
@@ -97,7 +88,6 @@ void Daemon::run() {
                        {"listening", std::to_string(reconciler_.listening())},
                        {"pending", std::to_string(reconciler_.pending())}}});
   tick_timer_.start(loop_->now() + kRetry);
-  service_.ready();
   loop_->run();
   log_.write({.event = log_event::kStopped});
   log_.flush();
@@ -113,36 +103,45 @@ void Daemon::on_signal(int signal) noexcept {
 }
 
 /// All or nothing: an invalid file changes nothing.
-void Daemon::reload() {
+ReloadOutcome Daemon::reload() {
   if (stopping_)
-    return;
-  service_.reloading();
-  const ScopeExit reloaded([this] { service_.ready(); });
+    return {.faults = {"nsrelay is stopping"}};
   auto outcome = load_config(config_->file);
   if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&outcome)) {
+    std::vector<std::string> texts;
     for (const ConfigFault& fault : *faults)
-      log_.write(
-          {.level = LogLevel::Error,
-           .event = log_event::kReload,
-           .reason = format_fault(config_->file, fault),
-           .more = {{"result", "failed"}, {"next", "the old configuration stays in force"}}});
-    return;
+      texts.push_back(format_fault(config_->file, fault));
+    return refuse_reload(std::move(texts));
   }
-  apply(std::make_shared<const Config>(std::get<Config>(std::move(outcome))));
+  auto config = std::make_shared<const Config>(std::get<Config>(std::move(outcome)));
+  if (auto followed = control_.follow(*config); !followed)
+    return refuse_reload({followed.error().message()});
+  return apply(std::move(config));
 }
 
-void Daemon::apply(std::shared_ptr<const Config> config) {
+ReloadOutcome Daemon::refuse_reload(std::vector<std::string> faults) {
+  for (const std::string& fault : faults)
+    log_.write({.level = LogLevel::Error,
+                .event = log_event::kReload,
+                .reason = fault,
+                .more = {{"result", "failed"}, {"next", "the old configuration stays in force"}}});
+  return {.faults = std::move(faults)};
+}
+
+ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   config_ = std::move(config);
   log_.set_level(overrides_.level.value_or(config_->log.level));
   context_.set_logs_connections(config_->log.connections);
   drainer_.set_patience(config_->drain_timeout);
   const Reconciler::Changes changes = reconciler_.replace_config(config_);
+  control_.set_config(config_);
   log_.write({.event = log_event::kReload,
               .more = {{"result", "ok"},
                        {"rules", std::to_string(config_->rules.size())},
                        {"opened", std::to_string(changes.opened)},
                        {"closed", std::to_string(changes.closed)},
                        {"changed", std::to_string(changes.changed)}}});
+  return {{}, changes.opened, changes.closed, changes.changed};
 }
 
 void Daemon::on_tick() noexcept {
@@ -160,15 +159,13 @@ void Daemon::on_netns_change() noexcept {
 
 void Daemon::begin_stop() {
   stopping_ = true;  // what goes on in a namespace that is deleted meanwhile ends all the same
+  control_.set_stopping();
   tick_timer_.stop();
   reconciler_.close_all();
-  service_.stopping();
   log_.write({.event = log_event::kStopping,
               .more = {{"connections", std::to_string(context_.connections().size())},
                        {"drain_timeout", format_duration(config_->drain_timeout)}}});
   drain_timer_.start(loop_->now() + config_->drain_timeout);
-  if (store_->keeps())
-    hand_over_timer_.start(loop_->now() + kUdpHandOver);
   on_no_connections();
 }
 
@@ -178,21 +175,6 @@ void Daemon::on_drain_timeout() noexcept {
 
 void Daemon::end_connections() {
   context_.connections().for_each([](Forwarded& one) { one.end(Reason::Drained); });
-}
-
-void Daemon::on_handed_over() noexcept {
-  context_.connections().for_each([](Forwarded& one) {
-    if (one.runtime().rule().protocol == Protocol::Udp)
-      one.end(Reason::Drained);
-  });
-}
-
-std::string Daemon::status_line() const {
-  const std::string connections = std::to_string(context_.connections().size()) + " connections";
-  if (stopping_)
-    return "Stopping: waiting for " + connections;
-  return std::to_string(reconciler_.listening()) + " listeners, " +
-         std::to_string(reconciler_.pending()) + " pending, " + connections;
 }
 
 void Daemon::on_no_connections() noexcept {

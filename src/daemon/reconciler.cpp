@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "nsrelay/base/scope_exit.hpp"
-#include "nsrelay/relay/inherited_socket.hpp"
 #include "nsrelay/relay/listener_factory.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
 
@@ -12,6 +11,7 @@ namespace nsrelay {
 namespace {
 
 constexpr int kOpensPerSlice = 64;
+constexpr const char* kDrained = "drained; a reload opens it again";
 constexpr auto kRouteInterval = std::chrono::milliseconds(5);
 
 /// Whether a listener could not be opened for want of an address or an interface.
@@ -48,11 +48,10 @@ std::vector<NetnsSelector> selectors_of(const Config& config) {
 }  // namespace
 
 Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
-                       ListenerStore& store, std::shared_ptr<const Config> config)
+                       std::shared_ptr<const Config> config)
     : context_(context),
       registry_(registry),
       drainer_(drainer),
-      store_(store),
       config_(std::move(config)),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
       appeared_(context.loop(), kRouteInterval,
@@ -71,6 +70,9 @@ void Reconciler::reconcile() noexcept {
 
 Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> config) {
   const std::shared_ptr<const Config> former = std::exchange(config_, std::move(config));
+  // What was drained opens as if it were new.
+  std::erase_if(managed_, [this](const auto& one) { return is_drained(one.second.wanted); });
+  drained_.clear();
   adopt_rules(*config_);
   registry_.forget_all_but(selectors_of(*config_));
   const Changes changes = reconcile_and_count("reload");
@@ -166,7 +168,6 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
 void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
   std::unique_ptr<Listener> former = std::move(managed.listener);
   former->serve_backlog();
-  store_.forget(managed.wanted.key);
   if (!managed.runtime->rule().reuse_port || !after.rule().reuse_port)
     former.reset();
   open(managed);
@@ -191,7 +192,6 @@ void Reconciler::finish() {
 
 void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
-  store_.forget(key);
   const bool was_open = std::exchange(found->second.listener, nullptr) != nullptr;
   if (was_open)
     log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, reason);
@@ -203,7 +203,6 @@ void Reconciler::open(Managed& managed) {
   if (opened) {
     managed.listener = *std::move(opened);
     managed.reason.clear();
-    store_.keep(managed.wanted.key, managed.listener->descriptor());
     log(log_event::kListenerOpen, LogLevel::Info, managed.wanted, "");
   } else if (managed.reason != opened.error().message()) {
     managed.reason = opened.error().message();
@@ -224,28 +223,21 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open_or_wait_for_route(
 Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener& wanted) {
   if (wanted.taken_by != nullptr)
     return Error("the same listener as rule \"" + wanted.taken_by->name + "\"");
+  if (is_drained(wanted))
+    return Error(kDrained);
   if (!wanted.netns->netns)
     return Error("namespace absent: " + wanted.netns->why_absent);
   const ScopeExit park([&] { wanted.netns->netns->park(); });
   RuleRuntime& runtime = runtime_of(*wanted.rule);
   return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
-                       {*wanted.listen, wanted.port, *wanted.netns->netns}, take_inherited(wanted));
-}
-
-UniqueFd Reconciler::take_inherited(const DesiredListener& wanted) {
-  return store_.take(wanted.key, [&](int fd) {
-    return is_listening_socket(fd, *wanted.rule, *wanted.listen, wanted.port, *wanted.netns->netns);
-  });
+                       {*wanted.listen, wanted.port, *wanted.netns->netns});
 }
 
 void Reconciler::close_all() {
   for (auto& [key, managed] : managed_) {
     if (!managed.listener)
       continue;
-    if (store_.keeps())
-      managed.listener->hand_over();
-    else
-      managed.listener->serve_backlog();
+    managed.listener->serve_backlog();
     managed.listener.reset();
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
@@ -254,6 +246,43 @@ void Reconciler::close_all() {
   next_slice_.cancel();
   appeared_.cancel();
   routes_.reset();
+}
+
+std::optional<std::size_t> Reconciler::drain(const DrainScope& scope) {
+  std::size_t closed = 0;
+  bool is_known = false;
+  for (auto& [key, managed] : managed_) {
+    if (!scope.covers(managed.wanted.rule->name, key.cookie))
+      continue;
+    is_known = true;
+    closed += managed.listener ? 1 : 0;
+    close_drained(managed);
+  }
+  if (!is_known)
+    return std::nullopt;
+  drained_.push_back(scope);
+  return closed;
+}
+
+void Reconciler::close_drained(Managed& managed) {
+  managed.reason = kDrained;
+  if (!managed.listener)
+    return;
+  managed.listener->serve_backlog();
+  managed.listener.reset();
+  log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, to_string(Reason::Drained));
+}
+
+bool Reconciler::is_drained(const DesiredListener& wanted) const {
+  return std::any_of(drained_.begin(), drained_.end(), [&](const DrainScope& scope) {
+    return scope.covers(wanted.rule->name, wanted.key.cookie);
+  });
+}
+
+void Reconciler::for_each_listener(const std::function<void(const ListenerView&)>& visit) const {
+  for (const auto& [key, managed] : managed_)
+    visit(
+        {managed.wanted, managed.listener != nullptr, is_drained(managed.wanted), managed.reason});
 }
 
 std::size_t Reconciler::listening() const {

@@ -109,6 +109,20 @@ NetnsRef NetnsRegistry::find_process(const NetnsSelector& selector) {
   return process.entry;
 }
 
+std::vector<NetnsRef> NetnsRegistry::named(std::string_view name) const {
+  std::vector<NetnsRef> found;
+  const auto consider = [&](const EntryPtr& entry) {
+    if (entry && (entry->name == name || entry->source == name))
+      found.push_back(entry);
+  };
+  consider(own_);
+  for (const auto& [path, file] : files_)
+    consider(file.entry);
+  for (const auto& [text, process] : processes_)
+    consider(process.entry);
+  return found;
+}
+
 std::vector<NetnsRef> NetnsRegistry::find_pattern(const NetnsSelector& selector) {
   const auto [found, is_new] = patterns_.try_emplace(selector.text);
   Pattern& pattern = found->second;

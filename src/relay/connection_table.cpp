@@ -15,6 +15,8 @@ std::unique_ptr<Forwarded> ConnectionTable::take(Forwarded& forwarded) {
   forwarded_[place]->place_ = place;
   std::unique_ptr<Forwarded> taken = std::move(forwarded_.back());
   forwarded_.pop_back();
+  if (on_taken_)
+    on_taken_(*taken);
   if (forwarded_.empty() && on_empty_)
     on_empty_();
   return taken;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace nsrelay {
 
 enum class LogLevel : std::uint8_t { Trace, Debug, Info, Warn, Error };
 enum class LogTarget : std::uint8_t { Auto, Journal, Stderr };
+
+/// Where commands look for the daemon.
+inline constexpr const char* kDefaultControlSocket = "/run/nsrelay/control.sock";
 
 struct LogConfig {
   LogLevel level = LogLevel::Info;
@@ -27,8 +31,8 @@ struct Config {
   /// The file it came from, as named by the user.
   std::string file;
   LogConfig log;
-  /// Empty: no control socket.
-  std::string control_socket = "/run/nsrelay/control.sock";
+  /// Empty: no control socket. Absent: kDefaultControlSocket, where it can be made.
+  std::optional<std::string> control_socket;
   /// ADDRESS:PORT, empty: no metrics.
   std::string metrics_listen;
   Duration drain_timeout{30'000};

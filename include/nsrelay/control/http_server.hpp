@@ -43,6 +43,9 @@ class HttpServer {
   /// Cuts every connection; exchanges that wait for their answer are no longer open.
   ~HttpServer();
 
+  /// Accepts nobody any more; those that are connected get their answers.
+  void close_listener();
+
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
 
  private:

@@ -2,12 +2,13 @@
 
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/control_service.hpp"
 #include "nsrelay/daemon/drainer.hpp"
-#include "nsrelay/daemon/listener_store.hpp"
 #include "nsrelay/daemon/reconciler.hpp"
-#include "nsrelay/daemon/service_manager.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/event/signal_watcher.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
@@ -27,7 +28,8 @@ struct LogOverrides {
 /// the drain.
 class Daemon {
  public:
-  /// Prepares the process (descriptor limit, signals). Fails where the reactor cannot be made.
+  /// Prepares the process (descriptor limit, signals). Fails where the reactor cannot be made, or
+  /// the control socket that the configuration names.
   /// `overrides`: what the command line decides, whatever a file says.
   static Result<std::unique_ptr<Daemon>> create(std::shared_ptr<const Config> config,
                                                 const LogOverrides& overrides = {});
@@ -48,13 +50,12 @@ class Daemon {
   void on_netns_change() noexcept;
   void on_before_wait() noexcept { log_.flush(); }
   void on_drain_timeout() noexcept;
-  void on_handed_over() noexcept;
   void on_no_connections() noexcept;
-  void reload();
-  void apply(std::shared_ptr<const Config> config);
+  ReloadOutcome reload();
+  ReloadOutcome refuse_reload(std::vector<std::string> faults);
+  ReloadOutcome apply(std::shared_ptr<const Config> config);
   void begin_stop();
   void end_connections();
-  [[nodiscard]] std::string status_line() const;
 
   LogOverrides overrides_;
   std::shared_ptr<const Config> config_;
@@ -63,13 +64,11 @@ class Daemon {
   NetnsRegistry registry_;
   RelayContext context_;
   Drainer drainer_;
-  std::unique_ptr<ListenerStore> store_;
   Reconciler reconciler_;
+  ControlService control_;
   NetnsWatcher watcher_;
   Timer tick_timer_;
   Timer drain_timer_;
-  Timer hand_over_timer_;
-  ServiceManager service_;
   std::unique_ptr<SignalWatcher> signals_;
   bool stopping_ = false;
 };

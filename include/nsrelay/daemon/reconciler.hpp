@@ -2,16 +2,18 @@
 
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "nsrelay/config/config.hpp"
+#include "nsrelay/daemon/drain_scope.hpp"
 #include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
-#include "nsrelay/daemon/listener_store.hpp"
 #include "nsrelay/event/coalesced_call.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/netns/route_monitor.hpp"
@@ -31,7 +33,7 @@ namespace nsrelay {
 class Reconciler {
  public:
   /// Borrows all but `config`; they must outlive it.
-  Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer, ListenerStore& store,
+  Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
              std::shared_ptr<const Config> config);
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -50,11 +52,24 @@ class Reconciler {
   /// rule that they began with; those of rules that are gone drain.
   Changes replace_config(std::shared_ptr<const Config> config);
 
+  /// Serves who waits in the backlogs of the listeners in `scope`, closes them and keeps them
+  /// closed until the next replace_config(). A namespace that is made again under its name is
+  /// another one. Returns how many it closed; nothing where no listener is wanted there.
+  std::optional<std::size_t> drain(const DrainScope& scope);
+
+  /// One listener that is wanted.
+  struct ListenerView {
+    const DesiredListener& wanted;
+    bool is_open;
+    bool is_drained;
+    const std::string& reason;  ///< why it is not open
+  };
+  void for_each_listener(const std::function<void(const ListenerView&)>& visit) const;
+
   /// Does now what reconcile() has put off to later iterations of the loop.
   void finish();
 
-  /// Closes every listener. Who waits in a backlog is served before, unless the store keeps the
-  /// socket for a successor.
+  /// Serves who waits in the backlogs, then closes every listener for good.
   void close_all();
 
   [[nodiscard]] std::size_t listening() const;
@@ -78,9 +93,10 @@ class Reconciler {
   void forget_retired();
   void open_slice() noexcept;
   void close(const ListenerKey& key, std::string_view reason);
+  void close_drained(Managed& managed);
+  [[nodiscard]] bool is_drained(const DesiredListener& wanted) const;
   void open(Managed& managed);
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
-  UniqueFd take_inherited(const DesiredListener& wanted);
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
   RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
@@ -93,12 +109,12 @@ class Reconciler {
   RelayContext& context_;
   NetnsRegistry& registry_;
   Drainer& drainer_;
-  ListenerStore& store_;
   std::shared_ptr<const Config> config_;
   std::map<std::string, std::unique_ptr<RuleRuntime>, std::less<>> runtimes_;  // by rule
   /// Of rules that changed or are gone, for as long as a connection runs under them.
   std::vector<std::unique_ptr<RuleRuntime>> retired_;
   std::map<ListenerKey, Managed> managed_;
+  std::vector<DrainScope> drained_;
   std::deque<ListenerKey> to_open_;
   DeferredCall next_slice_;
   CoalescedCall appeared_;

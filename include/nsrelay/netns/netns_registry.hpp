@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nsrelay/config/forward_rule.hpp"
@@ -54,6 +55,10 @@ class NetnsRegistry {
 
   /// The same for a selector that is no pattern.
   NetnsRef get(const NetnsSelector& selector) { return find(selector).front(); }
+
+  /// Those that are followed and called `name`, or looked up by it (a path): any number. Names that
+  /// are followed for other reasons than listeners are among them.
+  [[nodiscard]] std::vector<NetnsRef> named(std::string_view name) const;
 
   struct Refreshed {
     bool changed = false;  ///< a name came, went, or means another namespace

@@ -26,11 +26,15 @@ class ConnectionTable {
 
   [[nodiscard]] std::size_t size() const { return forwarded_.size(); }
 
+  /// `callback` is called with everything that is taken out.
+  void set_on_taken(Delegate<void(const Forwarded&)> callback) { on_taken_ = callback; }
+
   /// `callback` is called whenever the last one was taken out.
   void set_on_empty(Delegate<void()> callback) { on_empty_ = callback; }
 
  private:
   std::vector<std::unique_ptr<Forwarded>> forwarded_;
+  Delegate<void(const Forwarded&)> on_taken_;
   Delegate<void()> on_empty_;
 };
 

@@ -25,7 +25,7 @@ TEST(Schema, AMinimalRuleHasEveryDefault) {
   EXPECT_EQ(config.rules, std::vector{expected});
   EXPECT_EQ(config.file, "rules.yaml");
   EXPECT_EQ(config.log, LogConfig{});
-  EXPECT_EQ(config.control_socket, "/run/nsrelay/control.sock");
+  EXPECT_EQ(config.control_socket, std::nullopt);
   EXPECT_EQ(config.metrics_listen, "");
   EXPECT_EQ(config.drain_timeout, 30s);
 }

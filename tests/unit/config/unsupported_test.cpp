@@ -27,7 +27,6 @@ INSTANTIATE_TEST_SUITE_P(
     All, Unsupported,
     testing::Values(
         Case{"log: {target: journal}\n" + rule_with(""), "1:15: log.target journal"},
-        Case{"control: {socket: /run/x}\n" + rule_with(""), "1:19: control.socket '/run/x'"},
         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
         Case{rule_with("protocol: sctp"), "5:13: protocol sctp"},
         Case{"defaults: {protocol: sctp}\n" + rule_with(""), "1:22: protocol sctp"},
