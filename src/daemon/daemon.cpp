@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/config/config_loader.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
@@ -16,6 +17,10 @@ namespace {
 constexpr auto kRetry = std::chrono::seconds(1);
 constexpr auto kRetryOfMany = std::chrono::seconds(10);
 constexpr std::size_t kMany = 256;
+
+/// How long UDP sessions go on, for the replies to what they forwarded, where a successor has their
+/// clients' next datagrams waiting in the socket.
+constexpr auto kUdpHandOver = std::chrono::seconds(1);
 
 /// The soft limit of descriptors becomes the hard one: only select(2), which nobody here uses, has
 /// a reason for the low default. Returns the limit.
@@ -63,11 +68,14 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
       log_(overrides.level.value_or(config_->log.level)),
       context_(*loop_, log_, pipe_limits(raise_descriptor_limit())),
       drainer_(context_, config_->drain_timeout),
-      reconciler_(context_, registry_, drainer_, config_),
+      store_(ListenerStore::from_environment()),
+      reconciler_(context_, registry_, drainer_, *store_, config_),
       control_(context_, registry_, reconciler_, [this] { return reload(); }),
       watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
-      drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)) {
+      drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)),
+      hand_over_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_handed_over>(this)),
+      service_(*loop_, [this] { return status_line(); }) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   context_.set_logs_connections(config_->log.connections);
   control_.set_config(config_);
@@ -80,6 +88,11 @@ Daemon::~Daemon() = default;
 void Daemon::run() {
   reconciler_.reconcile();
   reconciler_.finish();
+  for (const std::string& name : store_->close_rest())
+    log_.write({.level = LogLevel::Warn,
+                .event = log_event::kDescriptorClosed,
+                .reason = "no rule has this listener",
+                .more = {{"name", name}}});
   watcher_.start();
   log_.write({.event = log_event::kStarted,
               .more = {{"version", NSRELAY_VERSION},
@@ -88,6 +101,7 @@ void Daemon::run() {
                        {"listening", std::to_string(reconciler_.listening())},
                        {"pending", std::to_string(reconciler_.pending())}}});
   tick_timer_.start(loop_->now() + kRetry);
+  service_.ready();
   loop_->run();
   log_.write({.event = log_event::kStopped});
   log_.flush();
@@ -106,6 +120,8 @@ void Daemon::on_signal(int signal) noexcept {
 ReloadOutcome Daemon::reload() {
   if (stopping_)
     return {.faults = {"nsrelay is stopping"}};
+  service_.reloading();
+  const ScopeExit reloaded([this] { service_.ready(); });
   auto outcome = load_config(config_->file);
   if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&outcome)) {
     std::vector<std::string> texts;
@@ -162,10 +178,13 @@ void Daemon::begin_stop() {
   control_.set_stopping();
   tick_timer_.stop();
   reconciler_.close_all();
+  service_.stopping();
   log_.write({.event = log_event::kStopping,
               .more = {{"connections", std::to_string(context_.connections().size())},
                        {"drain_timeout", format_duration(config_->drain_timeout)}}});
   drain_timer_.start(loop_->now() + config_->drain_timeout);
+  if (store_->keeps())
+    hand_over_timer_.start(loop_->now() + kUdpHandOver);
   on_no_connections();
 }
 
@@ -175,6 +194,21 @@ void Daemon::on_drain_timeout() noexcept {
 
 void Daemon::end_connections() {
   context_.connections().for_each([](Forwarded& one) { one.end(Reason::Drained); });
+}
+
+void Daemon::on_handed_over() noexcept {
+  context_.connections().for_each([](Forwarded& one) {
+    if (one.runtime().rule().protocol == Protocol::Udp)
+      one.end(Reason::Drained);
+  });
+}
+
+std::string Daemon::status_line() const {
+  const std::string connections = std::to_string(context_.connections().size()) + " connections";
+  if (stopping_)
+    return "Stopping: waiting for " + connections;
+  return std::to_string(reconciler_.listening()) + " listeners, " +
+         std::to_string(reconciler_.pending()) + " pending, " + connections;
 }
 
 void Daemon::on_no_connections() noexcept {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nsrelay/base/scope_exit.hpp"
+#include "nsrelay/relay/inherited_socket.hpp"
 #include "nsrelay/relay/listener_factory.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
 
@@ -48,10 +49,11 @@ std::vector<NetnsSelector> selectors_of(const Config& config) {
 }  // namespace
 
 Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
-                       std::shared_ptr<const Config> config)
+                       ListenerStore& store, std::shared_ptr<const Config> config)
     : context_(context),
       registry_(registry),
       drainer_(drainer),
+      store_(store),
       config_(std::move(config)),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
       appeared_(context.loop(), kRouteInterval,
@@ -168,6 +170,7 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
 void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
   std::unique_ptr<Listener> former = std::move(managed.listener);
   former->serve_backlog();
+  store_.forget(managed.wanted.key);
   if (!managed.runtime->rule().reuse_port || !after.rule().reuse_port)
     former.reset();
   open(managed);
@@ -192,6 +195,7 @@ void Reconciler::finish() {
 
 void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
+  store_.forget(key);
   const bool was_open = std::exchange(found->second.listener, nullptr) != nullptr;
   if (was_open)
     log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, reason);
@@ -203,6 +207,7 @@ void Reconciler::open(Managed& managed) {
   if (opened) {
     managed.listener = *std::move(opened);
     managed.reason.clear();
+    store_.keep(managed.wanted.key, managed.listener->descriptor());
     log(log_event::kListenerOpen, LogLevel::Info, managed.wanted, "");
   } else if (managed.reason != opened.error().message()) {
     managed.reason = opened.error().message();
@@ -230,14 +235,23 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
   const ScopeExit park([&] { wanted.netns->netns->park(); });
   RuleRuntime& runtime = runtime_of(*wanted.rule);
   return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
-                       {*wanted.listen, wanted.port, *wanted.netns->netns});
+                       {*wanted.listen, wanted.port, *wanted.netns->netns}, take_inherited(wanted));
+}
+
+UniqueFd Reconciler::take_inherited(const DesiredListener& wanted) {
+  return store_.take(wanted.key, [&](int fd) {
+    return is_listening_socket(fd, *wanted.rule, *wanted.listen, wanted.port, *wanted.netns->netns);
+  });
 }
 
 void Reconciler::close_all() {
   for (auto& [key, managed] : managed_) {
     if (!managed.listener)
       continue;
-    managed.listener->serve_backlog();
+    if (store_.keeps())
+      managed.listener->hand_over();
+    else
+      managed.listener->serve_backlog();
     managed.listener.reset();
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
@@ -269,6 +283,7 @@ void Reconciler::close_drained(Managed& managed) {
   if (!managed.listener)
     return;
   managed.listener->serve_backlog();
+  store_.forget(managed.wanted.key);
   managed.listener.reset();
   log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, to_string(Reason::Drained));
 }

@@ -30,11 +30,7 @@ Result<std::uint64_t> cookie_of_socket_inside(const Netns& netns) {
   UniqueFd socket = UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket)
     return Error::from_errno("socket");
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
-    return Error::from_errno("SO_NETNS_COOKIE");
-  return cookie;
+  return netns_cookie_of_socket(socket.get());
 }
 
 /// Nothing where the kernel is too old to tell without entering.
@@ -50,6 +46,14 @@ UniqueFd open_file(const std::string& path) {
 }
 
 }  // namespace
+
+Result<std::uint64_t> netns_cookie_of_socket(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (::getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0)
+    return Error::from_errno("SO_NETNS_COOKIE");
+  return cookie;
+}
 
 Result<Netns> Netns::from_file(UniqueFd file, const std::string& path) {
   struct statfs info {};

@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
@@ -15,19 +14,6 @@
 
 namespace nsrelay {
 namespace {
-
-Result<SocketAddress> bind_address(const ListenSpec& listen, std::uint16_t port,
-                                   const Netns& netns) {
-  const ZonedAddress& zoned = listen.addresses.front();
-  std::uint32_t scope = 0;
-  if (!zoned.zone.empty()) {
-    auto index = interface_index_in(netns, zoned.zone);
-    if (!index)
-      return std::move(index).error();
-    scope = *index;
-  }
-  return SocketAddress(IpEndpoint{zoned.address, port}, scope);
-}
 
 /// MPTCP where the rule wants it and this kernel and namespace have it (net.mptcp.enabled): a plain
 /// TCP listener serves the same clients, over one path.
@@ -97,6 +83,19 @@ Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
 }
 
 }  // namespace
+
+Result<SocketAddress> bind_address(const ListenSpec& listen, std::uint16_t port,
+                                   const Netns& netns) {
+  const ZonedAddress& zoned = listen.addresses.front();
+  std::uint32_t scope = 0;
+  if (!zoned.zone.empty()) {
+    auto index = interface_index_in(netns, zoned.zone);
+    if (!index)
+      return std::move(index).error();
+    scope = *index;
+  }
+  return SocketAddress(IpEndpoint{zoned.address, port}, scope);
+}
 
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
                                        std::uint16_t port, const Netns& netns) {

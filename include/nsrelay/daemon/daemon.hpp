@@ -8,7 +8,9 @@
 #include "nsrelay/config/config.hpp"
 #include "nsrelay/daemon/control_service.hpp"
 #include "nsrelay/daemon/drainer.hpp"
+#include "nsrelay/daemon/listener_store.hpp"
 #include "nsrelay/daemon/reconciler.hpp"
+#include "nsrelay/daemon/service_manager.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/event/signal_watcher.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
@@ -50,12 +52,14 @@ class Daemon {
   void on_netns_change() noexcept;
   void on_before_wait() noexcept { log_.flush(); }
   void on_drain_timeout() noexcept;
+  void on_handed_over() noexcept;
   void on_no_connections() noexcept;
   ReloadOutcome reload();
   ReloadOutcome refuse_reload(std::vector<std::string> faults);
   ReloadOutcome apply(std::shared_ptr<const Config> config);
   void begin_stop();
   void end_connections();
+  [[nodiscard]] std::string status_line() const;
 
   LogOverrides overrides_;
   std::shared_ptr<const Config> config_;
@@ -64,11 +68,14 @@ class Daemon {
   NetnsRegistry registry_;
   RelayContext context_;
   Drainer drainer_;
+  std::unique_ptr<ListenerStore> store_;
   Reconciler reconciler_;
   ControlService control_;
   NetnsWatcher watcher_;
   Timer tick_timer_;
   Timer drain_timer_;
+  Timer hand_over_timer_;
+  ServiceManager service_;
   std::unique_ptr<SignalWatcher> signals_;
   bool stopping_ = false;
 };

@@ -14,6 +14,7 @@
 #include "nsrelay/daemon/drain_scope.hpp"
 #include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
+#include "nsrelay/daemon/listener_store.hpp"
 #include "nsrelay/event/coalesced_call.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/netns/route_monitor.hpp"
@@ -33,7 +34,7 @@ namespace nsrelay {
 class Reconciler {
  public:
   /// Borrows all but `config`; they must outlive it.
-  Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
+  Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer, ListenerStore& store,
              std::shared_ptr<const Config> config);
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
@@ -69,7 +70,8 @@ class Reconciler {
   /// Does now what reconcile() has put off to later iterations of the loop.
   void finish();
 
-  /// Serves who waits in the backlogs, then closes every listener for good.
+  /// Closes every listener. Who waits in a backlog is served before, unless the store keeps the
+  /// socket for a successor.
   void close_all();
 
   [[nodiscard]] std::size_t listening() const;
@@ -97,6 +99,7 @@ class Reconciler {
   [[nodiscard]] bool is_drained(const DesiredListener& wanted) const;
   void open(Managed& managed);
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
+  UniqueFd take_inherited(const DesiredListener& wanted);
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
   RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
   std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
@@ -109,6 +112,7 @@ class Reconciler {
   RelayContext& context_;
   NetnsRegistry& registry_;
   Drainer& drainer_;
+  ListenerStore& store_;
   std::shared_ptr<const Config> config_;
   std::map<std::string, std::unique_ptr<RuleRuntime>, std::less<>> runtimes_;  // by rule
   /// Of rules that changed or are gone, for as long as a connection runs under them.

@@ -55,4 +55,7 @@ class Netns {
   std::uint64_t cookie_ = 0;
 };
 
+/// The identity of the namespace that a socket is in (SO_NETNS_COOKIE, Linux 5.14).
+Result<std::uint64_t> netns_cookie_of_socket(int fd);
+
 }  // namespace nsrelay

@@ -26,6 +26,8 @@ class AcceptingListener : public Listener {
   ~AcceptingListener() override;
 
   void serve_backlog() final;
+  [[nodiscard]] int descriptor() const final { return socket_.get(); }
+  void hand_over() final { set_accepting(false); }
   bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) final;
 
  protected:

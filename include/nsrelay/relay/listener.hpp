@@ -34,6 +34,13 @@ class Listener {
   /// few as can be.
   virtual void serve_backlog() {}
 
+  /// The bound socket; borrowed.
+  [[nodiscard]] virtual int descriptor() const = 0;
+
+  /// Somebody else keeps the socket open and serves it from now on: what waits in it is theirs, so
+  /// it is not read any more. What was forwarded through it before goes on.
+  virtual void hand_over() {}
+
   /// New clients belong to another version of the rule from now on: `runtime` is borrowed, `pool`
   /// is where they go. The socket stays, and takes over the options that an open one can. Returns
   /// false where the new version needs a socket that is made anew; nothing has changed then.

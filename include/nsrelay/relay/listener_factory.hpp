@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "nsrelay/base/result.hpp"
+#include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/netns/netns.hpp"
 #include "nsrelay/relay/listener.hpp"
@@ -19,11 +20,13 @@ struct ListenerPlace {
   const Netns& netns;
 };
 
-/// Opens a listener of the rule's protocol and starts serving. Borrows `context` and `runtime`. The
-/// error says why it cannot be opened now, e.g. `bind: Address already in use`.
+/// Opens a listener of the rule's protocol and starts serving. Borrows `context` and `runtime`.
+/// With `inherited`, a socket that is_listening_socket() takes for the right one, it makes none
+/// itself. The error says why it cannot be opened now, e.g. `bind: Address already in use`.
 Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRuntime& runtime,
                                                 std::shared_ptr<UpstreamPool> pool,
                                                 std::shared_ptr<const ListenerInfo> info,
-                                                const ListenerPlace& place);
+                                                const ListenerPlace& place,
+                                                UniqueFd inherited = {});
 
 }  // namespace nsrelay

@@ -6,6 +6,7 @@
 #include "nsrelay/base/result.hpp"
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/config/forward_rule.hpp"
+#include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/netns/netns.hpp"
 
 namespace nsrelay {
@@ -16,6 +17,11 @@ namespace nsrelay {
 /// already in use`; its number tells whether a later try can succeed.
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
                                        std::uint16_t port, const Netns& netns);
+
+/// Where such a socket is bound. Fails with ENODEV where `netns` has no interface of the name that
+/// stands behind the address (`%eth0`).
+Result<SocketAddress> bind_address(const ListenSpec& listen, std::uint16_t port,
+                                   const Netns& netns);
 
 /// Gives an open listening socket of the rule `before` the options of `after`, as far as an open
 /// one can have them. False where it takes a new socket (MPTCP, freebind, reuse_port, an option of

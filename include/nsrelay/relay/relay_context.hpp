@@ -40,6 +40,7 @@ class RelayContext {
   Log& log() { return log_; }
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
+  [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
   TrafficTable& traffic() { return traffic_; }
 

@@ -39,6 +39,12 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   /// Forwards what has arrived already.
   void receive_waiting() { on_readable(0); }
 
+  /// Leaves what arrives in the socket. Replies still go out.
+  void stop_receiving() { watcher_.stop(); }
+
+  /// The bound socket; borrowed.
+  [[nodiscard]] int descriptor() const { return socket_.get(); }
+
   /// New sessions belong to another version of the rule. Those that run keep theirs.
   void adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool);
 

@@ -19,6 +19,8 @@ class UdpListener final : public Listener {
   ~UdpListener() override;
 
   void serve_backlog() override { downstream_->receive_waiting(); }
+  [[nodiscard]] int descriptor() const override { return downstream_->descriptor(); }
+  void hand_over() override { downstream_->stop_receiving(); }
   bool adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) override;
 
  private:

@@ -27,6 +27,7 @@ inline constexpr LogEvent kControlUnavailable = {"control_unavailable", "no cont
 inline constexpr LogEvent kListenerOpen = {"listener_open", "listener open"};
 inline constexpr LogEvent kListenerPending = {"listener_pending", "listener pending"};
 inline constexpr LogEvent kListenerClosed = {"listener_closed", "listener closed"};
+inline constexpr LogEvent kDescriptorClosed = {"descriptor_closed", "inherited descriptor closed"};
 inline constexpr LogEvent kConnectionClosed = {"connection_closed", "connection closed"};
 inline constexpr LogEvent kConnectionFailed = {"connection_failed", "connection failed"};
 inline constexpr LogEvent kUpstreamFailed = {"upstream_failed", "upstream failed"};

@@ -63,7 +63,7 @@ class ReconcilerTest : public test::LoopTest {
 
   Reconciler& reconciler() {
     if (!reconciler_)
-      reconciler_ = std::make_unique<Reconciler>(context_, registry_, drainer_, config_);
+      reconciler_ = std::make_unique<Reconciler>(context_, registry_, drainer_, store_, config_);
     return *reconciler_;
   }
   void look_again() {
@@ -99,6 +99,7 @@ class ReconcilerTest : public test::LoopTest {
   test::LogFile log_;
   NetnsRegistry registry_;
   RelayContext context_{*loop_, log_.log(), {}};
+  ListenerStore store_;
   Drainer drainer_{context_, Duration(1000)};
   std::unique_ptr<Reconciler> reconciler_;
 };
