@@ -80,8 +80,13 @@ void ListenerStore::keep(const ListenerKey& key, int fd) {
   if (!keeps_)
     return;
   const auto [name, is_new] = kept_.insert(store_name(key));
-  if (is_new)
-    (void)::sd_pid_notify_with_fds(0, 0, ("FDSTORE=1\nFDPOLL=0\nFDNAME=" + *name).c_str(), &fd, 1);
+  if (!is_new)
+    return;
+  // One that came under this name and is not this listener's must not stay beside it.
+  if (std::any_of(inherited_.begin(), inherited_.end(),
+                  [&](const auto& rest) { return rest.second.name == *name; }))
+    remove_from_store(*name);
+  (void)::sd_pid_notify_with_fds(0, 0, ("FDSTORE=1\nFDPOLL=0\nFDNAME=" + *name).c_str(), &fd, 1);
 }
 
 void ListenerStore::forget(const ListenerKey& key) {
