@@ -94,6 +94,8 @@ void UdpSession::begin_relaying() {
   lease_ = connector_->take_lease();
   watcher_.redirect(IoCallback::to<&UdpSession::on_upstream_event>(this));
   upstream_is_v6_ = connector_->is_v6();
+  upstream_address_ = connector_->address().endpoint().ip;
+  watch_name();
   context_.loop().destroy_later(std::move(connector_));
   restart_timer();
   const std::unique_ptr<DatagramQueue> queue = std::move(queue_);
@@ -101,6 +103,23 @@ void UdpSession::begin_relaying() {
   batch.clear();
   queue->add_to(batch);
   (void)send_to_upstream(batch);  // nothing was sent before
+}
+
+/// A session has no end of its own: without this it would go to a former address of the target for
+/// as long as the client talks.
+void UdpSession::watch_name() {
+  const TargetSpec& target = lease_.target().spec;
+  if (target.kind != TargetSpec::Kind::HostName)
+    return;
+  name_watch_ =
+      std::make_unique<NameWatch>(Delegate<void()>::to<&UdpSession::on_addresses_changed>(this));
+  pool_->resolver().keep_watching(target.host, *name_watch_);
+}
+
+void UdpSession::on_addresses_changed() noexcept {
+  const auto& addresses = pool_->resolver().addresses_of(lease_.target().spec.host);
+  if (std::find(addresses.begin(), addresses.end(), upstream_address_) == addresses.end())
+    finish(Reason::UpstreamMoved);
 }
 
 // ---------------------------------------------------------------------------- moving datagrams
@@ -235,6 +254,7 @@ void UdpSession::finish(Reason reason) {
   if (connector_)
     connector_->cancel();
   lease_.release();
+  name_watch_.reset();
   if (queue_)
     drop(DropReason::NoUpstream, queue_->count());
   write_record(reason);

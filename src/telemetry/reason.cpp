@@ -30,6 +30,8 @@ std::string_view to_string(Reason reason) {
       return "drained";
     case Reason::NetnsDeleted:
       return "netns_deleted";
+    case Reason::UpstreamMoved:
+      return "upstream_moved";
     case Reason::Denied:
       return "denied";
     case Reason::PerSourceConnections:

@@ -178,8 +178,12 @@ void Connector::load_target() {
     if (known->empty())
       fail(Reason::NameNotFound, "no address for " + target.host);
   } else {
+    const bool has_old_answer = !pool_.resolver().addresses_of(target.host).empty();
+    const Duration patience =
+        has_old_answer ? std::min(pool_.connect_timeout(), Resolver::kPatienceWithOldAnswer)
+                       : pool_.connect_timeout();
     resolving_ = true;
-    timer_.start(loop_.now() + pool_.connect_timeout());
+    timer_.start(loop_.now() + patience);
     pool_.resolver().ask(target.host, waiter_);
   }
 }
@@ -348,8 +352,10 @@ void Connector::on_event(std::uint32_t events) noexcept {
 void Connector::on_timer() noexcept {
   if (resolving_) {
     waiter_.cancel();
-    fail(Reason::ConnectTimeout, "the name " + current().host + " was not resolved in time");
     resolving_ = false;
+    load_addresses(pool_.resolver().addresses_of(current().host));  // the last good ones, if any
+    if (addresses_.empty())
+      fail(Reason::ConnectTimeout, "the name " + current().host + " was not resolved in time");
   } else if (!socket_) {  // a Unix listener whose backlog was full
     if (attempt() == Step::InProgress)
       return;

@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,6 +19,9 @@ constexpr auto kFailureLifetime = std::chrono::seconds(1);
 constexpr auto kShortestLifetime = std::chrono::seconds(1);
 constexpr auto kLongestLifetime = std::chrono::hours(24);
 
+/// Where `ip netns` keeps its names: those have files of their own in /etc/netns.
+constexpr const char* kNamedNetns = "/run/netns/";
+
 bool initialise_library() {
   static const bool done = ::ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
   return done;
@@ -26,15 +30,29 @@ bool initialise_library() {
 }  // namespace
 
 struct Resolver::Name {
-  Resolver& resolver;
-  std::string host;
-  std::vector<IpAddress> addresses = {};
-  TimePoint fresh_until{};
-  bool asking = false;
-  bool answered = false;
-  std::vector<ResolverWaiter*> waiters = {};
+  Name(Resolver& owner, std::string_view name)
+      : resolver(owner),
+        host(name),
+        refresh(owner.loop_.timers(), Delegate<void()>::to<&Name::on_refresh>(this)) {}
 
   void take(int status, const ares_addrinfo* answer);
+  void on_refresh() noexcept;
+  void restart_refresh();
+  void tell_waiters();
+  void tell_watches();
+
+  Resolver& resolver;
+  const std::string host;
+  std::vector<IpAddress> addresses;
+  TimePoint fresh_until{};
+  TimePoint asked_at{};
+  bool asking = false;
+  bool answered = false;
+  bool changed = false;  ///< what the watches have not been told yet
+  bool failing = false;  ///< the last question had no answer
+  std::vector<ResolverWaiter*> waiters;
+  std::vector<NameWatch*> watches;
+  Timer refresh;
 };
 
 /// One socket of c-ares: its events go back to the library.
@@ -56,17 +74,37 @@ struct Resolver::Socket {
   IoWatcher watcher;
 };
 
-/// resolv.conf is read here, at the first name; the channel then lives as long as the resolver.
+/// The file of the namespace that the names are asked from, or the system's.
+Resolver::FileStamp Resolver::find_configuration() const {
+  const bool is_named = from_->source == kNamedNetns + from_->name;
+  struct stat info {};
+  std::string path = "/etc/netns/" + from_->name + "/resolv.conf";
+  if (!is_named || ::stat(path.c_str(), &info) != 0) {
+    path = "/etc/resolv.conf";
+    info = {};
+    ::stat(path.c_str(), &info);
+  }
+  const std::int64_t changed_at = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return {std::move(path), changed_at, info.st_ino, info.st_size};
+}
+
+/// resolv.conf is read here. The channel lives until that file changes, or the namespace does.
 bool Resolver::open_channel() {
+  FileStamp configuration = find_configuration();
+  if (channel_ != nullptr && questions_ == 0 && configuration != configuration_)
+    close_channel();
   if (channel_ != nullptr)
     return true;
+  configuration_ = std::move(configuration);
   ares_options options{};
+  options.resolvconf_path = configuration_.path.data();
   options.sock_state_cb = &Resolver::on_socket_state;
   options.sock_state_cb_data = this;
   options.timeout = 1000;
   options.tries = 3;
   cookie_ = from_->netns ? from_->netns->cookie() : 0;
-  constexpr int kMask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
+  constexpr int kMask =
+      ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF;
   if (!initialise_library() || ::ares_init_options(&channel_, &options, kMask) != ARES_SUCCESS) {
     channel_ = nullptr;
     return false;
@@ -94,13 +132,24 @@ Resolver::Resolver(EventLoop& loop, NetnsRef from)
       answered_(loop, Delegate<void()>::to<&Resolver::on_answered>(this)) {}
 
 Resolver::~Resolver() {
+  close_channel();
+}
+
+void Resolver::close_channel() {
+  timer_.stop();
   if (channel_ != nullptr)
-    ::ares_destroy(channel_);
+    ::ares_destroy(std::exchange(channel_, nullptr));
 }
 
 const std::vector<IpAddress>* Resolver::known(std::string_view host) {
-  const Name& found = name(host);
-  return loop_.now() < found.fresh_until ? &found.addresses : nullptr;
+  Name& found = name(host);
+  if (loop_.now() < found.fresh_until)
+    return &found.addresses;
+  const bool is_slow = found.asking && loop_.now() - found.asked_at >= kPatienceWithOldAnswer;
+  if (found.addresses.empty() || !(found.failing || is_slow))
+    return nullptr;
+  ask(found);
+  return &found.addresses;
 }
 
 const std::vector<IpAddress>& Resolver::addresses_of(std::string_view host) {
@@ -111,10 +160,28 @@ void Resolver::ask(std::string_view host, ResolverWaiter& waiter) {
   Name& wanted = name(host);
   wanted.waiters.push_back(&waiter);
   waiter.queue_ = &wanted.waiters;
+  ask(wanted);
+}
+
+void Resolver::keep_watching(std::string_view host, NameWatch& watch) {
+  Name& wanted = name(host);
+  watch.stop();
+  watch.watches_ = &wanted.watches;
+  watch.place_ = wanted.watches.size();
+  wanted.watches.push_back(&watch);
+  if (!wanted.refresh.is_running() && !wanted.asking)
+    wanted.restart_refresh();
+}
+
+/// One question runs for a name at a time.
+void Resolver::ask(Name& wanted) {
   if (wanted.asking)
     return;
   wanted.asking = true;
-  if (!open_channel()) {
+  wanted.asked_at = loop_.now();
+  const bool is_open = open_channel();
+  ++questions_;
+  if (!is_open) {
     on_answer(&wanted, ARES_ENOMEM, 0, nullptr);
     return;
   }
@@ -129,9 +196,8 @@ void Resolver::ask(std::string_view host, ResolverWaiter& waiter) {
 void Resolver::leave_gone_netns() {
   if (channel_ == nullptr || from_->is(cookie_))
     return;
-  timer_.stop();
   ::ares_cancel(channel_);  // answers every question: cancelled
-  ::ares_destroy(std::exchange(channel_, nullptr));
+  close_channel();
 }
 
 void Resolver::on_answer(void* name, int status, int /*timeouts*/, ares_addrinfo* answer) {
@@ -143,6 +209,7 @@ void Resolver::on_answer(void* name, int status, int /*timeouts*/, ares_addrinfo
   // destroyed: the waiters are told at the end of the iteration.
   if (status == ARES_EDESTRUCTION)
     return;
+  --wanted.resolver.questions_;
   wanted.answered = true;
   wanted.resolver.answered_.schedule();
 }
@@ -162,8 +229,11 @@ void Resolver::Name::take(int status, const ares_addrinfo* answer) {
   std::sort(found.begin(), found.end());
   found.erase(std::unique(found.begin(), found.end()), found.end());
   const bool good = status == ARES_SUCCESS && !found.empty();
-  if (good)
+  failing = !good && status != ARES_ENOTFOUND;
+  if (!failing && addresses != found) {
     addresses = std::move(found);
+    changed = true;
+  }
   fresh_until = resolver.loop_.now() + (good ? std::max(lifetime, kShortestLifetime)
                                              : std::chrono::seconds(kFailureLifetime));
 }
@@ -174,12 +244,35 @@ void Resolver::on_answered() noexcept {
       continue;
     name->answered = false;
     name->asking = false;
-    while (!name->waiters.empty()) {
-      ResolverWaiter& waiter = *name->waiters.back();
-      waiter.cancel();
-      waiter.callback_();
-    }
+    name->tell_waiters();
+    if (std::exchange(name->changed, false))
+      name->tell_watches();
+    name->restart_refresh();
   }
+}
+
+void Resolver::Name::tell_waiters() {
+  while (!waiters.empty()) {
+    ResolverWaiter& waiter = *waiters.back();
+    waiter.cancel();
+    waiter.callback_();
+  }
+}
+
+/// From the back: one that stops meanwhile is replaced by one that was told.
+void Resolver::Name::tell_watches() {
+  for (std::size_t i = watches.size(); i-- > 0;)
+    watches[i]->callback_();
+}
+
+void Resolver::Name::restart_refresh() {
+  if (!watches.empty())
+    refresh.start(std::max(fresh_until, resolver.loop_.now() + kShortestLifetime));
+}
+
+void Resolver::Name::on_refresh() noexcept {
+  if (!watches.empty())
+    resolver.ask(*this);
 }
 
 void Resolver::on_socket_state(void* resolver, ares_socket_t fd, int readable, int writable) {
@@ -235,7 +328,7 @@ void Resolver::restart_timer() {
 Resolver::Name& Resolver::name(std::string_view host) {
   auto found = names_.find(host);
   if (found == names_.end())
-    found = names_.emplace(host, std::unique_ptr<Name>(new Name{*this, std::string(host)})).first;
+    found = names_.emplace(host, std::make_unique<Name>(*this, host)).first;
   return *found->second;
 }
 
@@ -244,6 +337,15 @@ void ResolverWaiter::cancel() {
     return;
   queue_->erase(std::find(queue_->begin(), queue_->end(), this));
   queue_ = nullptr;
+}
+
+void NameWatch::stop() {
+  if (watches_ == nullptr)
+    return;
+  watches_->back()->place_ = place_;
+  (*watches_)[place_] = watches_->back();
+  watches_->pop_back();
+  watches_ = nullptr;
 }
 
 }  // namespace nsrelay

@@ -74,6 +74,8 @@ class UdpSession final : public Forwarded {
   void on_timer() noexcept;
 
   void begin_relaying();
+  void watch_name();
+  void on_addresses_changed() noexcept;
   int send_to_upstream(DatagramSender& batch);
   void send_replies();
   void drop_failed(DatagramSender& batch, int error);
@@ -95,6 +97,8 @@ class UdpSession final : public Forwarded {
   Timer timer_;
   std::unique_ptr<Connector> connector_;
   TargetLease lease_;
+  std::unique_ptr<NameWatch> name_watch_;  ///< where the target is a name
+  IpAddress upstream_address_;
   std::unique_ptr<DatagramQueue> queue_;
   TimePoint began_;
   TimePoint last_datagram_;

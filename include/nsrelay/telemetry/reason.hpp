@@ -20,6 +20,7 @@ enum class Reason : std::uint8_t {
   HalfCloseTimeout,  ///< no byte for half_close_timeout after one side's FIN or reset
   Drained,           ///< still open at the end of a drain
   NetnsDeleted,      ///< the namespace of one side was deleted
+  UpstreamMoved,     ///< the target's name has that address no longer
   // A connection could not be forwarded: the client was reset.
   Denied,                ///< by the rule's allow and deny
   PerSourceConnections,  ///< its network has per_source.connections already
@@ -40,7 +41,7 @@ enum class Reason : std::uint8_t {
   AcceptFailed,          ///< accept4(2) failed in a way that it should not
 };
 
-inline constexpr std::size_t kReasons = 28;
+inline constexpr std::size_t kReasons = 29;
 
 /// Whether it says that a connection could not be forwarded, rather than that it ended.
 bool is_failure(Reason reason);

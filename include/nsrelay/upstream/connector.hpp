@@ -87,6 +87,8 @@ class Connector {
   TargetLease take_lease() { return std::move(lease_); }
   /// The events that have arrived on the socket so far.
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
+  /// Where the socket is connected to.
+  [[nodiscard]] const SocketAddress& address() const { return address_; }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
   [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 

@@ -23,7 +23,7 @@ TEST(Reason, TheEndsOfForwardedConnectionsAreNoFailures) {
   for (const Reason reason :
        {Reason::ClientClosed, Reason::UpstreamClosed, Reason::ClientReset, Reason::UpstreamReset,
         Reason::ClientTimeout, Reason::UpstreamTimeout, Reason::IdleTimeout,
-        Reason::HalfCloseTimeout, Reason::Drained, Reason::NetnsDeleted})
+        Reason::HalfCloseTimeout, Reason::Drained, Reason::NetnsDeleted, Reason::UpstreamMoved})
     EXPECT_FALSE(is_failure(reason)) << to_string(reason);
 }
 
