@@ -130,6 +130,10 @@ class Lab:
         )
         return made
 
+    def on_close(self, callback: Callable[[], object]) -> None:
+        """Calls it at the end, before the daemons stop."""
+        self._peers.callback(callback)
+
     def adopt(self, netns: Netns) -> None:
         """Removes a name at the end that the test has made itself."""
         self._namespaces.append(netns)
