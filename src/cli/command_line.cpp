@@ -7,6 +7,7 @@
 #include <string>
 
 #include "check_command.hpp"
+#include "client_commands.hpp"
 #include "commands.hpp"
 #include "exit_status.hpp"
 
@@ -36,6 +37,10 @@ class CommandLine {
                 [] { return run_demo(); });
     add_command("doctor", "Tell what this kernel and these privileges allow",
                 [] { return run_doctor(); });
+    add_status();
+    add_connections();
+    add_reload();
+    add_drain();
   }
 
   int run(int count, const char* const* arguments) {
@@ -91,6 +96,62 @@ class CommandLine {
         [this] { return check_configuration(run_options_.file, std::cout, std::cerr); }));
   }
 
+  void add_status() {
+    CLI::App& status =
+        add_command("status", "Show totals, rules and listeners of the running nsrelay",
+                    [this] { return run_status(client_options_); });
+    add_control_option(status);
+    add_json_option(status);
+  }
+
+  void add_connections() {
+    CLI::App& connections = add_command("connections", "List what is forwarded now",
+                                        [this] { return run_connections(client_options_); });
+    add_control_option(connections);
+    add_json_option(connections);
+    connections.add_option("--rule", client_options_.rule, "Only those of this rule")
+        ->option_text("NAME");
+    connections.add_option("--netns", client_options_.netns, "Only those from this namespace")
+        ->option_text("NAME");
+  }
+
+  void add_reload() {
+    add_control_option(add_command("reload",
+                                   "Reload the configuration, wait, and tell what changed",
+                                   [this] { return run_reload(client_options_); }));
+  }
+
+  void add_drain() {
+    CLI::App& drain = add_command(
+        "drain", "Stop accepting in a namespace or for a rule, wait for what runs, then close it",
+        [this] { return run_drain(client_options_); });
+    add_control_option(drain);
+    add_json_option(drain);
+    drain.add_option("netns", client_options_.netns, "The namespace")->option_text("NETNS");
+    drain.add_option("--rule", client_options_.rule, "The rule, in place of NETNS")
+        ->option_text("NAME");
+    drain
+        .add_option_function<std::string>(
+            "--timeout",
+            [this](const std::string& text) { client_options_.timeout = *parse_duration(text); },
+            "How long connections may take; default: drain_timeout of the configuration")
+        ->check([](const std::string& text) {
+          const auto parsed = parse_duration(text);
+          return parsed ? std::string() : text + ": " + parsed.error().message();
+        })
+        ->option_text("TIME");
+  }
+
+  void add_control_option(CLI::App& command) {
+    command.add_option("--control", client_options_.control, "The daemon's control socket")
+        ->default_val(kDefaultControlSocket)
+        ->option_text("PATH [" + std::string(kDefaultControlSocket) + "]");
+  }
+
+  void add_json_option(CLI::App& command) {
+    command.add_flag("--json", client_options_.json, "One JSON document, for programs");
+  }
+
   void add_file_option(CLI::App& command) {
     command.add_option("-c,--config", run_options_.file, "The configuration file")
         ->default_val(kDefaultFile)
@@ -99,6 +160,7 @@ class CommandLine {
 
   CLI::App app_;
   RunOptions run_options_;
+  ClientOptions client_options_;
   std::function<int()> command_;
 };
 

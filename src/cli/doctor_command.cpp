@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "exit_status.hpp"
+#include "human_text.hpp"
 #include "self_test.hpp"
 
 namespace nsrelay {
@@ -38,7 +39,7 @@ void print(const Finding& finding, bool colour) {
 }  // namespace
 
 int run_doctor() {
-  const bool colour = ::isatty(STDOUT_FILENO) == 1;
+  const bool colour = wants_colour(STDOUT_FILENO);
   int status = kSuccess;
   for (const Finding& finding : examine_system()) {
     print(finding, colour);

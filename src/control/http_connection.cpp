@@ -151,6 +151,7 @@ bool HttpConnection::send(HttpAnswer answer) {
     return false;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type.c_str());
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  MHD_add_response_header(response, MHD_HTTP_HEADER_SERVER, "nsrelay/" NSRELAY_VERSION);
   const bool queued = MHD_queue_response(&connection_, status, response) == MHD_YES;
   MHD_destroy_response(response);
   deadline_.start(loop_.now() + kAnswerTime);

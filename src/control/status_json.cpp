@@ -25,10 +25,9 @@ Json json_of(const TotalsStatus& totals) {
 }
 
 Json json_of(const RuleStatus& rule) {
-  return {{"name", rule.name},
-          {"protocol", rule.protocol},
-          {"connections_active", rule.connections_active},
-          {"connections_total", rule.connections_total}};
+  Json json = {{"name", rule.name}, {"protocol", rule.protocol}};
+  json.update(json_of(rule.totals));
+  return json;
 }
 
 Json json_of(const ListenerStatus& listener) {

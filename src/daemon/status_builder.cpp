@@ -118,14 +118,18 @@ ListenerStatus status_of(const Accepted& accepted, bool is_present) {
           .connections_active = accepted.count};
 }
 
+TotalsStatus status_of(const TrafficTotals& totals) {
+  return {totals.connections_active, totals.connections_total, totals.connections_failed,
+          totals.bytes_received, totals.bytes_sent};
+}
+
 std::vector<RuleStatus> rules_of(const Config& config, const TrafficTable& traffic) {
   const auto totals = traffic.totals_by_rule();
   std::vector<RuleStatus> rules;
   for (const ForwardRule& rule : config.rules) {
     const auto found = totals.find(rule.name);
-    const TrafficTotals sums = found == totals.end() ? TrafficTotals() : found->second;
-    rules.push_back({rule.name, std::string(to_string(rule.protocol)), sums.connections_active,
-                     sums.connections_total});
+    rules.push_back({rule.name, std::string(to_string(rule.protocol)),
+                     found == totals.end() ? TotalsStatus() : status_of(found->second)});
   }
   return rules;
 }
@@ -175,9 +179,7 @@ class Snapshot final : public ConnectionSource {
 
 void add_forwarding(StatusReport& report, const Config& config, const Reconciler& reconciler,
                     const NetnsRegistry& registry, RelayContext& context) {
-  const TrafficTotals totals = context.traffic().totals();
-  report.totals = {totals.connections_active, totals.connections_total, totals.connections_failed,
-                   totals.bytes_received, totals.bytes_sent};
+  report.totals = status_of(context.traffic().totals());
   report.rules = rules_of(config, context.traffic());
   auto accepted = count_by_listener(context);
   NetnsList namespaces(registry);

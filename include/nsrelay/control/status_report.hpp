@@ -24,8 +24,7 @@ struct TotalsStatus {
 struct RuleStatus {
   std::string name;
   std::string protocol;
-  std::uint64_t connections_active = 0;
-  std::uint64_t connections_total = 0;
+  TotalsStatus totals;
 };
 
 enum class ListenerState : std::uint8_t { Listening, Pending, Draining };

@@ -47,7 +47,7 @@ TEST(TextTable, TakesEmptyCells) {
 TEST(TextTable, EmphasisesOnlyTheHeadingAndOnlyOnATerminal) {
   TextTable table({"name"});
   table.add({"row"});
-  EXPECT_EQ(printed(table, true), "\033[1m  name\n\033[0m  row\n");
+  EXPECT_EQ(printed(table, true), "\033[1m  name\033[0m\n  row\n");
 }
 
 }  // namespace
