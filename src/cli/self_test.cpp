@@ -18,6 +18,7 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/net/io_result.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/mount_visibility.hpp"
 #include "nsrelay/netns/mount_watcher.hpp"
@@ -149,11 +150,18 @@ Finding mptcp() {
           "not available (net.mptcp.enabled): rules with mptcp: true listen with plain TCP"};
 }
 
+/// Whether it is in the kernel, and whether it can listen: cookies are signed with a digest that is
+/// a module too.
 Finding sctp() {
-  if (has_socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP))
-    return {Grade::Good, "SCTP", "in this kernel; protocol sctp is not supported by this build"};
+  const auto socket = UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+  Error error = Error::from_errno("socket");
+  if (socket && ::listen(socket.get(), 1) == 0)
+    return {Grade::Good, "SCTP", "available: messages, streams, several addresses"};
+  if (socket)
+    error = Error::from_errno("listen");
   return {Grade::Fallback, "SCTP",
-          "not available (modprobe sctp); protocol sctp is not supported by this build"};
+          explain_missing_sctp(std::move(error)).message() +
+              "; listeners of protocol sctp stay pending and are tried every 30 s"};
 }
 
 /// Sends one byte through a pipe from one stream socket to another.

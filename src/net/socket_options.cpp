@@ -89,8 +89,8 @@ bool bound_receive_buffer(int fd, ByteSize most) noexcept {
   return fixed;
 }
 
-void reset_on_close(int fd) noexcept {
-  const linger abort{1, 0};
+void reset_on_close(int fd, bool on) noexcept {
+  const linger abort{on ? 1 : 0, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
 }
 

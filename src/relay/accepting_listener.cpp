@@ -25,6 +25,9 @@ AcceptingListener::AcceptingListener(RelayContext& context, RuleRuntime& runtime
                     Delegate<void()>::to<&AcceptingListener::on_resume>(this)) {}
 
 AcceptingListener::~AcceptingListener() {
+  // SCTP would say SHUTDOWN to who waits in the backlog, as if it had been served.
+  if (runtime_->rule().protocol == Protocol::Sctp)
+    reset_on_close(socket_.get());
   runtime_->no_longer(this);
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
@@ -61,6 +62,12 @@ bool is_bound_to(int fd, const SocketAddress& wanted) {
          bound.scope() == wanted.scope();
 }
 
+bool is_bound_to(int fd, const std::vector<SocketAddress>& wanted, Protocol protocol) {
+  if (protocol == Protocol::Sctp && !wanted.front().endpoint().ip.is_any())
+    return is_sctp_bound_to(fd, wanted);
+  return is_bound_to(fd, wanted.front());
+}
+
 bool has_fixed_options(int fd, const ForwardRule& rule, const ListenSpec& listen, bool v6) {
   return get_option(fd, SOL_SOCKET, SO_REUSEPORT) == (rule.reuse_port ? 1 : 0) &&
          get_option(fd, IPPROTO_IP, IP_FREEBIND) == (rule.freebind ? 1 : 0) &&
@@ -77,9 +84,9 @@ bool is_listening_socket(int fd, const ForwardRule& rule, const ListenSpec& list
     return false;
   if (rule.protocol != Protocol::Udp && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
     return false;
-  const auto address = bind_address(listen, port, netns);
-  return address && is_bound_to(fd, *address) &&
-         has_fixed_options(fd, rule, listen, address->family() == AF_INET6);
+  const auto addresses = bind_addresses(listen, port, netns);
+  return addresses && is_bound_to(fd, *addresses, rule.protocol) &&
+         has_fixed_options(fd, rule, listen, addresses->front().family() == AF_INET6);
 }
 
 Result<void> prepare_inherited_socket(int fd, const ForwardRule& rule) {
@@ -93,9 +100,15 @@ Result<void> prepare_inherited_socket(int fd, const ForwardRule& rule) {
       set = report_local_address(fd, address.family());
     return set;
   }
-  if (rule.protocol == Protocol::Tcp)
-    if (auto set = apply_tcp_options(fd, tcp_options_of(rule)); !set)
-      return set;
+  Result<void> set;
+  if (rule.protocol == Protocol::Tcp) {
+    set = apply_tcp_options(fd, tcp_options_of(rule));
+  } else {
+    reset_on_close(fd, false);
+    set = apply_sctp_options(fd, sctp_options_of(rule));
+  }
+  if (!set)
+    return set;
   if (::listen(fd, rule.backlog) != 0)
     return Error::from_errno("listen");
   return {};

@@ -1,7 +1,9 @@
 #include "nsrelay/relay/listener_factory.hpp"
 
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/relay/inherited_socket.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
+#include "nsrelay/relay/sctp_listener.hpp"
 #include "nsrelay/relay/tcp_listener.hpp"
 #include "nsrelay/relay/udp_listener.hpp"
 
@@ -30,12 +32,25 @@ Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRunti
                                                 std::shared_ptr<UpstreamPool> pool,
                                                 std::shared_ptr<const ListenerInfo> info,
                                                 const ListenerPlace& place, UniqueFd inherited) {
+  const Protocol protocol = runtime.rule().protocol;
+  if (const Error* missing = context.why_no_sctp(); protocol == Protocol::Sctp && missing)
+    return *missing;
   auto socket = socket_for(runtime.rule(), place, std::move(inherited));
-  if (!socket)
+  if (!socket) {
+    if (protocol == Protocol::Sctp && is_sctp_missing(socket.error().number()))
+      context.note_no_sctp(socket.error());
     return std::move(socket).error();
-  if (runtime.rule().protocol == Protocol::Udp)
-    return as_listener(UdpListener::create(context, runtime, std::move(pool), std::move(info),
-                                           *std::move(socket)));
+  }
+  switch (protocol) {
+    case Protocol::Udp:
+      return as_listener(UdpListener::create(context, runtime, std::move(pool), std::move(info),
+                                             *std::move(socket)));
+    case Protocol::Sctp:
+      return as_listener(SctpListener::create(context, runtime, std::move(pool), std::move(info),
+                                              *std::move(socket)));
+    case Protocol::Tcp:
+      break;
+  }
   return as_listener(
       TcpListener::create(context, runtime, std::move(pool), std::move(info), *std::move(socket)));
 }

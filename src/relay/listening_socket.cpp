@@ -3,9 +3,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <span>
+
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/upstream/target.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
 #ifndef IPPROTO_MPTCP
@@ -43,7 +47,8 @@ Result<void> set_listener_options(int fd, const ForwardRule& rule, const ListenS
 }
 
 Result<UniqueFd> open_tcp_at(const ForwardRule& rule, const ListenSpec& listen,
-                             const SocketAddress& address, const Netns& netns) {
+                             std::span<const SocketAddress> addresses, const Netns& netns) {
+  const SocketAddress& address = addresses.front();
   auto socket = make_tcp_socket(rule, address.family(), netns);
   if (!socket)
     return socket;
@@ -64,7 +69,8 @@ Result<UniqueFd> open_tcp_at(const ForwardRule& rule, const ListenSpec& listen,
 
 /// Without SO_REUSEADDR, with which any two UDP sockets could have one port.
 Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
-                             const SocketAddress& address, const Netns& netns) {
+                             std::span<const SocketAddress> addresses, const Netns& netns) {
+  const SocketAddress& address = addresses.front();
   auto socket = make_socket_in(netns, address.family(), SOCK_DGRAM, 0);
   if (!socket)
     return socket;
@@ -82,56 +88,98 @@ Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
   return socket;
 }
 
+Result<UniqueFd> open_sctp_at(const ForwardRule& rule, const ListenSpec& listen,
+                              std::span<const SocketAddress> addresses, const Netns& netns) {
+  const int family = addresses.front().family();
+  auto socket = make_socket_in(netns, family, SOCK_STREAM, IPPROTO_SCTP);
+  if (!socket)
+    return explain_missing_sctp(std::move(socket).error());
+  const int fd = socket->get();
+  Result<void> set = set_listener_options(fd, rule, listen, family == AF_INET6);
+  if (set)
+    set = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
+  if (set)
+    set = apply_sctp_options(fd, sctp_options_of(rule));
+  if (set)
+    set = request_sctp_streams(fd, kOfferedSctpStreams);
+  if (set)
+    set = bind_sctp(fd, addresses);
+  if (!set)
+    return std::move(set).error();
+  if (::listen(fd, rule.backlog) != 0)
+    return explain_missing_sctp(Error::from_errno("listen"));
+  return socket;
+}
+
+auto opener_for(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::Udp:
+      return open_udp_at;
+    case Protocol::Sctp:
+      return open_sctp_at;
+    case Protocol::Tcp:
+      break;
+  }
+  return open_tcp_at;
+}
+
+/// What an open socket cannot be made to have any more.
+bool needs_new_socket(const ForwardRule& before, const ForwardRule& after) {
+  const auto was_set_only_before = [&](auto option) {
+    return before.*option != after.*option && after.*option == ForwardRule().*option;
+  };
+  return before.mptcp != after.mptcp || before.freebind != after.freebind ||
+         before.reuse_port != after.reuse_port || was_set_only_before(&ForwardRule::congestion) ||
+         was_set_only_before(&ForwardRule::receive_buffer) ||
+         was_set_only_before(&ForwardRule::send_buffer);
+}
+
 }  // namespace
 
-Result<SocketAddress> bind_address(const ListenSpec& listen, std::uint16_t port,
-                                   const Netns& netns) {
-  const ZonedAddress& zoned = listen.addresses.front();
-  std::uint32_t scope = 0;
-  if (!zoned.zone.empty()) {
-    auto index = interface_index_in(netns, zoned.zone);
-    if (!index)
-      return std::move(index).error();
-    scope = *index;
+Result<std::vector<SocketAddress>> bind_addresses(const ListenSpec& listen, std::uint16_t port,
+                                                  const Netns& netns) {
+  std::vector<SocketAddress> addresses;
+  for (const ZonedAddress& zoned : listen.addresses) {
+    auto address = socket_address_in(netns, zoned, port);
+    if (!address)
+      return std::move(address).error();
+    addresses.push_back(*address);
   }
-  return SocketAddress(IpEndpoint{zoned.address, port}, scope);
+  return addresses;
 }
 
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
                                        std::uint16_t port, const Netns& netns) {
-  const auto open_at = rule.protocol == Protocol::Udp ? open_udp_at : open_tcp_at;
-  auto address = bind_address(listen, port, netns);
-  if (!address)
-    return std::move(address).error();
-  auto socket = open_at(rule, listen, *address, netns);
+  const auto open_at = opener_for(rule.protocol);
+  auto addresses = bind_addresses(listen, port, netns);
+  if (!addresses)
+    return std::move(addresses).error();
+  auto socket = open_at(rule, listen, *addresses, netns);
   // A kernel without IPv6 still serves the other half of `*`.
-  if (!socket && listen.dual_stack && socket.error().number() == EAFNOSUPPORT)
-    return open_at(rule, listen, SocketAddress(IpEndpoint{IpAddress::any_v4(), port}), netns);
+  if (!socket && listen.dual_stack && socket.error().number() == EAFNOSUPPORT) {
+    const SocketAddress any_v4(IpEndpoint{IpAddress::any_v4(), port});
+    return open_at(rule, listen, {&any_v4, 1}, netns);
+  }
   return socket;
 }
 
 bool retune_tcp_listening_socket(int fd, const ForwardRule& before, const ForwardRule& after) {
-  const auto was_set_only_before = [&](auto option) {
-    return before.*option != after.*option && after.*option == ForwardRule().*option;
-  };
-  if (before.mptcp != after.mptcp || before.freebind != after.freebind ||
-      before.reuse_port != after.reuse_port || was_set_only_before(&ForwardRule::congestion) ||
-      was_set_only_before(&ForwardRule::receive_buffer) ||
-      was_set_only_before(&ForwardRule::send_buffer))
+  if (needs_new_socket(before, after))
     return false;
   return change_tcp_options(fd, tcp_options_of(before), tcp_options_of(after)) &&
          ::listen(fd, after.backlog) == 0;
 }
 
+bool retune_sctp_listening_socket(int fd, const ForwardRule& before, const ForwardRule& after) {
+  return !needs_new_socket(before, after) &&
+         apply_sctp_options(fd, sctp_options_of(after)).has_value() &&
+         ::listen(fd, after.backlog) == 0;
+}
+
 std::string describe_listener(const ListenSpec& listen, std::uint16_t port) {
-  const ZonedAddress& zoned = listen.addresses.front();
-  const std::string port_text = ":" + std::to_string(port);
   if (listen.dual_stack)
-    return "*" + port_text;
-  if (!zoned.address.is_v6())
-    return zoned.address.to_string() + port_text;
-  const std::string zone = zoned.zone.empty() ? std::string() : "%" + zoned.zone;
-  return "[" + zoned.address.to_string() + zone + "]" + port_text;
+    return "*:" + std::to_string(port);
+  return describe(listen.addresses, port);
 }
 
 }  // namespace nsrelay

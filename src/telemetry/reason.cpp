@@ -20,6 +20,10 @@ std::string_view to_string(Reason reason) {
       return "client_timeout";
     case Reason::UpstreamTimeout:
       return "upstream_timeout";
+    case Reason::ClientRestarted:
+      return "client_restarted";
+    case Reason::UpstreamRestarted:
+      return "upstream_restarted";
     case Reason::IdleTimeout:
       return "idle_timeout";
     case Reason::SessionTimeout:
@@ -66,6 +70,10 @@ std::string_view to_string(Reason reason) {
       return "out_of_memory";
     case Reason::AcceptFailed:
       return "accept_failed";
+    case Reason::MessageTooLong:
+      return "message_too_long";
+    case Reason::TooFewStreams:
+      return "too_few_streams";
   }
   return "";
 }

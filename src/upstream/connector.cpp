@@ -217,18 +217,27 @@ Connector::Step Connector::attempt() {
     return fail(reason == Reason::OutOfDescriptors ? reason : Reason::UpstreamNetnsAbsent,
                 fd.error().message());
   }
-  const std::string& zone = current().kind == TargetSpec::Kind::Address
-                                ? current().addresses.front().zone
-                                : std::string();
-  if (!zone.empty()) {
-    auto index = interface_index_in(netns, zone);
-    if (!index)
-      return fail(index.error());
-    address_ = SocketAddress(address_.endpoint(), *index);
-  }
+  if (auto found = find_endpoint(netns); !found)
+    return fail(found.error());
   if (address_.is_unix() || pool_.sources().empty())
     return connect_once(netns, std::nullopt);
   return attempt_from_sources(netns);
+}
+
+/// What to connect to: the address whose turn it is, or all of a multihomed SCTP endpoint, with the
+/// interfaces of their zones as `netns` numbers them.
+Result<void> Connector::find_endpoint(const Netns& netns) {
+  endpoint_ = {address_};
+  if (current().kind != TargetSpec::Kind::Address)
+    return {};
+  endpoint_.clear();
+  for (const ZonedAddress& one : current().addresses) {
+    auto address = socket_address_in(netns, one, address_.endpoint().port);
+    if (!address)
+      return std::move(address).error();
+    endpoint_.push_back(*address);
+  }
+  return {};
 }
 
 Connector::Step Connector::attempt_from_sources(const Netns& netns) {
@@ -256,13 +265,10 @@ Connector::Step Connector::connect_once(const Netns& netns,
   }
   socket_ = *std::move(made);
   netns_cookie_ = netns.cookie();
-  const int status = ::connect(socket_.get(), address_.data(), address_.size());
-  if (status != 0 && errno == EAGAIN && address_.is_unix())
-    return wait_until_retry();
-  if (status != 0 && errno != EINPROGRESS) {
-    const Error error = Error::from_errno("connect");
+  if (auto connecting = begin_to_connect(); !connecting) {
     socket_.close();
-    return fail(error);
+    const bool is_full = address_.is_unix() && connecting.error().number() == EAGAIN;
+    return is_full ? wait_until_retry() : fail(connecting.error());
   }
   const bool is_udp = pool_.protocol() == Protocol::Udp;
   auto watching = watcher_.start(socket_.get(), is_udp ? kDatagramEvents : kRelayEvents,
@@ -280,13 +286,24 @@ Connector::Step Connector::connect_once(const Netns& netns,
   return Step::InProgress;
 }
 
+/// It goes on in the background.
+Result<void> Connector::begin_to_connect() {
+  if (pool_.protocol() == Protocol::Sctp)
+    return connect_sctp(socket_.get(), endpoint_);
+  const SocketAddress& address = endpoint_.front();
+  if (::connect(socket_.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS)
+    return Error::from_errno("connect");
+  return {};
+}
+
 Result<UniqueFd> Connector::make_socket(const Netns& netns,
                                         const std::optional<IpAddress>& source) {
   const int type = pool_.protocol() == Protocol::Udp ? SOCK_DGRAM : SOCK_STREAM;
-  auto made = make_socket_in(netns, address_.family(), type, 0);
+  const int protocol = pool_.protocol() == Protocol::Sctp ? IPPROTO_SCTP : 0;
+  auto made = make_socket_in(netns, address_.family(), type, protocol);
   if (!made && reason_of_connect_error(made.error().number()) == Reason::OutOfDescriptors &&
       reserve_.spend())
-    made = make_socket_in(netns, address_.family(), type, 0);
+    made = make_socket_in(netns, address_.family(), type, protocol);
   if (!made || address_.is_unix())
     return made;
   if (auto set = set_options(made->get(), source); !set)
@@ -294,10 +311,22 @@ Result<UniqueFd> Connector::make_socket(const Netns& netns,
   return made;
 }
 
+Result<void> Connector::set_protocol_options(int fd) {
+  switch (pool_.protocol()) {
+    case Protocol::Udp:
+      return apply_udp_options(fd, address_.family(), pool_.udp_options());
+    case Protocol::Sctp: {
+      auto set = apply_sctp_options(fd, pool_.sctp_options());
+      return set ? request_sctp_streams(fd, request_.sctp_streams) : set;
+    }
+    case Protocol::Tcp:
+      break;
+  }
+  return apply_tcp_options(fd, pool_.tcp_options());
+}
+
 Result<void> Connector::set_options(int fd, const std::optional<IpAddress>& source) {
-  Result<void> set = pool_.protocol() == Protocol::Udp
-                         ? apply_udp_options(fd, address_.family(), pool_.udp_options())
-                         : apply_tcp_options(fd, pool_.tcp_options());
+  Result<void> set = set_protocol_options(fd);
   if (set && !pool_.bind_device().empty())
     set = bind_to_device(fd, pool_.bind_device());
   if (!set || !source)
@@ -311,7 +340,6 @@ Result<void> Connector::set_options(int fd, const std::optional<IpAddress>& sour
 }
 
 Connector::Step Connector::wait_until_retry() {
-  socket_.close();
   if (loop_.now() >= deadline_)
     return fail(Reason::ConnectTimeout, "connect: the backlog stayed full for connect_timeout");
   timer_.start(std::min(deadline_, loop_.now() + kUnixRetryInterval));
@@ -340,7 +368,11 @@ void Connector::on_event(std::uint32_t events) noexcept {
     advance();
     return;
   }
-  if ((events & (EPOLLIN | EPOLLOUT | EPOLLRDHUP)) == 0)
+  // An SCTP socket may be readable, with a notice, before it says how connecting ended.
+  const std::uint32_t says_connected = pool_.protocol() == Protocol::Sctp
+                                           ? EPOLLOUT | EPOLLRDHUP | EPOLLERR
+                                           : EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+  if ((events & says_connected) == 0)
     return;
   seen_events_ = events;
   connected_ = true;

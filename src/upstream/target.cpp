@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "nsrelay/netns/netns_scope.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -28,6 +30,30 @@ std::uint16_t port_of(const TargetSpec& target, std::uint16_t port_offset) {
   return static_cast<std::uint16_t>(target.ports.first + (is_range ? port_offset : 0));
 }
 
+Result<SocketAddress> socket_address_in(const Netns& netns, const ZonedAddress& address,
+                                        std::uint16_t port) {
+  std::uint32_t scope = 0;
+  if (!address.zone.empty()) {
+    auto index = interface_index_in(netns, address.zone);
+    if (!index)
+      return std::move(index).error();
+    scope = *index;
+  }
+  return SocketAddress(IpEndpoint{address.address, port}, scope);
+}
+
+std::string describe(const std::vector<ZonedAddress>& addresses, std::uint16_t port) {
+  std::string text;
+  for (const ZonedAddress& one : addresses) {
+    if (!text.empty())
+      text += '+';
+    const std::string zone = one.zone.empty() ? std::string() : "%" + one.zone;
+    const std::string address = one.address.to_string() + zone;
+    text += one.address.is_v6() ? "[" + address + "]" : address;
+  }
+  return text + ":" + std::to_string(port);
+}
+
 std::string describe(const TargetSpec& target, std::uint16_t port_offset) {
   switch (target.kind) {
     case TargetSpec::Kind::UnixPath:
@@ -37,7 +63,7 @@ std::string describe(const TargetSpec& target, std::uint16_t port_offset) {
     case TargetSpec::Kind::Address:
       break;
   }
-  return IpEndpoint{target.addresses.front().address, port_of(target, port_offset)}.to_string();
+  return describe(target.addresses, port_of(target, port_offset));
 }
 
 }  // namespace nsrelay

@@ -18,6 +18,7 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
       protocol_(rule.protocol),
       tcp_options_(tcp_options_of(rule)),
       udp_options_(udp_options_of(rule)),
+      sctp_options_(sctp_options_of(rule)),
       proxy_protocol_(rule.upstream.proxy_protocol),
       connect_timeout_(rule.upstream.connect_timeout),
       bind_device_(rule.upstream.bind_device) {
@@ -63,6 +64,10 @@ TcpOptions tcp_options_of(const ForwardRule& rule) {
 
 UdpOptions udp_options_of(const ForwardRule& rule) {
   return {rule.receive_buffer, rule.send_buffer};
+}
+
+SctpOptions sctp_options_of(const ForwardRule& rule) {
+  return {rule.nodelay, rule.max_message, rule.receive_buffer, rule.send_buffer};
 }
 
 }  // namespace nsrelay

@@ -42,8 +42,9 @@ Result<void> bind_to_device(int fd, const std::string& device);
 /// whenever it grows the buffer, so it has to be repeated as bytes arrive.
 bool bound_receive_buffer(int fd, ByteSize most) noexcept;
 
-/// Makes the next close(2) of a TCP socket a reset, with nothing unsent kept (SO_LINGER {1, 0}).
-void reset_on_close(int fd) noexcept;
+/// Makes the next close(2) of a TCP socket a reset, of an SCTP socket an ABORT, with nothing unsent
+/// kept (SO_LINGER {1, 0}); or, where `on` is false, what it is by itself.
+void reset_on_close(int fd, bool on = true) noexcept;
 
 /// Bytes in the send queue that the peer's kernel has not acknowledged (SIOCOUTQ, tcp(7)); 0 also
 /// for a socket that is past sending.

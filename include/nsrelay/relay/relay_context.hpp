@@ -56,6 +56,11 @@ class RelayContext {
   /// comes within five seconds of the last belongs to the same.
   void accept_paused(const LogRecord& record);
 
+  /// Why this kernel cannot have SCTP sockets, as it said less than 30 seconds ago; null: ask it.
+  /// Each question makes the kernel start modprobe(8), so that not every listener asks.
+  [[nodiscard]] const Error* why_no_sctp() const;
+  void note_no_sctp(const Error& error);
+
  private:
   using Buffer = std::array<std::byte, std::size_t{64} * 1024>;
 
@@ -68,6 +73,8 @@ class RelayContext {
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;
+  std::optional<Error> why_no_sctp_;
+  TimePoint ask_for_sctp_at_;
   bool logs_connections_ = true;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };

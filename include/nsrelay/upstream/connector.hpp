@@ -9,6 +9,7 @@
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/net/descriptor_reserve.hpp"
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
@@ -32,6 +33,8 @@ struct ConnectRequest {
   std::uint16_t port_offset = 0;
   /// The client's address, which `source_hash` goes by.
   IpAddress client;
+  /// SCTP: what the association is to have, seen from here.
+  SctpStreams sctp_streams{};
 };
 
 /// A target that could not be connected to.
@@ -107,8 +110,11 @@ class Connector {
   void load_addresses(const std::vector<IpAddress>& addresses);
   Step attempt();
   Step attempt_from_sources(const Netns& netns);
+  Result<void> find_endpoint(const Netns& netns);
   Step connect_once(const Netns& netns, const std::optional<IpAddress>& source);
+  Result<void> begin_to_connect();
   Result<UniqueFd> make_socket(const Netns& netns, const std::optional<IpAddress>& source);
+  Result<void> set_protocol_options(int fd);
   Result<void> set_options(int fd, const std::optional<IpAddress>& source);
   Step wait_until_retry();
   Step fail(Reason reason, std::string text);
@@ -128,8 +134,9 @@ class Connector {
   TriedTargets tried_;
   TargetLease lease_;                     // on the current target
   std::vector<SocketAddress> addresses_;  // of the current target, last one first
-  SocketAddress address_;
-  TimePoint deadline_;  // of the current attempt
+  SocketAddress address_;                 // whose turn it is
+  std::vector<SocketAddress> endpoint_;   // that, or all of a multihomed SCTP endpoint
+  TimePoint deadline_;                    // of the current attempt
 
   UniqueFd socket_;
   std::uint64_t netns_cookie_ = 0;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nsrelay/config/forward_rule.hpp"
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
@@ -53,6 +54,7 @@ class UpstreamPool {
   [[nodiscard]] Protocol protocol() const { return protocol_; }
   [[nodiscard]] const TcpOptions& tcp_options() const { return tcp_options_; }
   [[nodiscard]] const UdpOptions& udp_options() const { return udp_options_; }
+  [[nodiscard]] const SctpOptions& sctp_options() const { return sctp_options_; }
   [[nodiscard]] ProxyProtocol proxy_protocol() const { return proxy_protocol_; }
   [[nodiscard]] Duration connect_timeout() const { return connect_timeout_; }
   [[nodiscard]] const std::string& bind_device() const { return bind_device_; }
@@ -69,6 +71,7 @@ class UpstreamPool {
   Protocol protocol_;
   TcpOptions tcp_options_;
   UdpOptions udp_options_;
+  SctpOptions sctp_options_;
   ProxyProtocol proxy_protocol_;
   Duration connect_timeout_;
   std::string bind_device_;
@@ -79,5 +82,8 @@ TcpOptions tcp_options_of(const ForwardRule& rule);
 
 /// What a rule asks of the UDP sockets on either side.
 UdpOptions udp_options_of(const ForwardRule& rule);
+
+/// What a rule asks of the SCTP sockets on either side.
+SctpOptions sctp_options_of(const ForwardRule& rule);
 
 }  // namespace nsrelay

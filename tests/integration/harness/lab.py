@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import process
+from . import process, sctp
 from .daemon import Daemon, Rule, count_listeners, rule
 from .netns import Netns
 from .peers import Address, Peer, Script, Server, connect
+from .sctp import Endpoint, SctpPeer, SctpServer
 from .udp import UdpAddress, UdpPeer, UdpServer
 from .waiting import wait_until
 
@@ -102,6 +103,27 @@ class Lab:
         self._peers.callback(made.close)
         return made
 
+    def sctp_server(
+        self, netns: Netns, endpoint: Endpoint = ("127.0.0.1", 9000),
+        script: Callable[[SctpPeer], None] | None = None, **options: Any,
+    ) -> SctpServer:
+        """A listening SCTP peer."""
+        made = SctpServer(netns, endpoint, script, **options)
+        self._peers.callback(made.close)
+        return made
+
+    def sctp_connect(
+        self, netns: Netns, endpoint: Endpoint = ("127.0.0.1", 8000), **options: Any
+    ) -> SctpPeer:
+        """An SCTP client with an association."""
+        peer = sctp.connect(netns, endpoint, **options)
+        self._peers.callback(peer.close)
+        return peer
+
+    def sctp_daemon(self, *, daemon: dict[str, Any] | None = None, **keys: Any) -> Daemon:
+        """A daemon with one SCTP rule `web`."""
+        return self.daemon(rule(protocol="sctp", **keys), **(daemon or {}))
+
     def program(
         self, netns: Netns, *command: str, ready: Callable[[], object], **options: Any
     ) -> "subprocess.Popen[bytes]":
@@ -155,6 +177,15 @@ class Lab:
         options = {"drain_timeout": "50ms", **(daemon or {})}
         running = self.daemon(rule(protocol="udp", **keys), **options)
         return UdpLink(self, client_netns, upstream, running)
+
+    def sctp_link(self, *, script: Callable[[SctpPeer], None] | None = None,
+                  server: dict[str, Any] | None = None, daemon: dict[str, Any] | None = None,
+                  **keys: Any) -> "SctpLink":
+        """A client namespace, one SCTP rule `web` with `keys`, an upstream beside the daemon."""
+        client_netns = self.netns("a")
+        upstream = self.sctp_server(self.host, script=script, **(server or {}))
+        running = self.sctp_daemon(netns=client_netns.name, daemon=daemon, **keys)
+        return SctpLink(self, client_netns, upstream, running)
 
     def close(self) -> None:
         """Ends peers first, then daemons (each asserts its clean end), then namespaces."""
@@ -214,6 +245,26 @@ class UdpLink:
         got = self.server.recv()
         assert got.data == b"hello"
         return client, got.sender
+
+
+class SctpLink:
+    """One relay between clients in a namespace and an SCTP upstream beside the daemon."""
+
+    def __init__(self, lab: Lab, client_netns: Netns, server: SctpServer, daemon: Daemon) -> None:
+        self.lab = lab
+        self.client_netns = client_netns
+        self.server = server
+        self.daemon = daemon
+        self.log = daemon.log
+
+    def connect(self, **options: Any) -> SctpPeer:
+        """A client at the relay's listener."""
+        return self.lab.sctp_connect(self.client_netns, **options)
+
+    def open(self, **options: Any) -> tuple[SctpPeer, SctpPeer]:
+        """Both ends of a new association: the client and, accepted, the upstream."""
+        client = self.connect(**options)
+        return client, self.server.accept()
 
 
 def _end(program: "subprocess.Popen[bytes]") -> None:

@@ -28,13 +28,11 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Case{"log: {target: journal}\n" + rule_with(""), "1:15: log.target journal"},
         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
-        Case{rule_with("protocol: sctp"), "5:13: protocol sctp"},
-        Case{"defaults: {protocol: sctp}\n" + rule_with(""), "1:22: protocol sctp"},
         Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
         Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
         Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"}));
 
-TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
+TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfEveryProtocol) {
   const std::string text =
       "log: {target: stderr}\ncontrol: {socket: ''}\n" +
       upstream_with(
@@ -46,6 +44,11 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
   EXPECT_THAT(faults_of(rule_with("protocol: udp\n  session_timeout: 5s\n  max_sessions: 9"),
                         Support::ThisBuild),
               testing::IsEmpty());
+  EXPECT_THAT(
+      faults_of("rules:\n- {name: a, protocol: sctp, listen: '10.0.0.1+10.0.0.2:5', upstream: "
+                "'10.1.0.1+10.1.0.2:5', max_message: 1MiB, idle_timeout: 5m}\n",
+                Support::ThisBuild),
+      testing::IsEmpty());
   const std::string targets =
       "rules:\n- {name: a, listen: '*:80', upstream: [10.0.0.1:80, 'app.{netns}:80', "
       "'unix:/run/{netns}', {address: 'h:1', weight: 2, backup: true}]}\n";
@@ -53,9 +56,10 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfTcpAndUdp) {
 }
 
 TEST(Unsupported, IsReportedBesidesOtherFaults) {
-  EXPECT_THAT(faults_of(rule_with("protocol: sctp\n  keepalive: 5s"), Support::ThisBuild),
-              testing::ElementsAre("5:13: protocol sctp: not supported by this build",
-                                   "6:3: keepalive: only for protocol tcp"));
+  EXPECT_THAT(
+      faults_of(rule_with("per_source: {rate: 5}\n  max_message: 5KiB"), Support::ThisBuild),
+      testing::ElementsAre("5:22: per_source.rate 5: not supported by this build",
+                           "6:3: max_message: only for protocol sctp"));
 }
 
 }  // namespace

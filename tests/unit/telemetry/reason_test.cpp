@@ -22,8 +22,9 @@ TEST(Reason, EveryOneHasANameOfItsOwn) {
 TEST(Reason, TheEndsOfForwardedConnectionsAreNoFailures) {
   for (const Reason reason :
        {Reason::ClientClosed, Reason::UpstreamClosed, Reason::ClientReset, Reason::UpstreamReset,
-        Reason::ClientTimeout, Reason::UpstreamTimeout, Reason::IdleTimeout,
-        Reason::HalfCloseTimeout, Reason::Drained, Reason::NetnsDeleted, Reason::UpstreamMoved})
+        Reason::ClientTimeout, Reason::UpstreamTimeout, Reason::ClientRestarted,
+        Reason::UpstreamRestarted, Reason::IdleTimeout, Reason::HalfCloseTimeout, Reason::Drained,
+        Reason::NetnsDeleted, Reason::UpstreamMoved})
     EXPECT_FALSE(is_failure(reason)) << to_string(reason);
 }
 
@@ -34,7 +35,7 @@ TEST(Reason, WhatKeptAConnectionFromBeingForwardedIsAFailure) {
         Reason::SourceAbsent, Reason::ConnectRefused, Reason::ConnectTimeout,
         Reason::ConnectUnreachable, Reason::ConnectFailed, Reason::NameNotFound,
         Reason::NoSourcePort, Reason::UpstreamNetnsAbsent, Reason::OutOfDescriptors,
-        Reason::OutOfMemory, Reason::AcceptFailed})
+        Reason::OutOfMemory, Reason::AcceptFailed, Reason::MessageTooLong, Reason::TooFewStreams})
     EXPECT_TRUE(is_failure(reason)) << to_string(reason);
 }
 

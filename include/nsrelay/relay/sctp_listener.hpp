@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+
+#include "nsrelay/relay/accepting_listener.hpp"
+
+namespace nsrelay {
+
+/// Makes SCTP associations of the clients of one listening one-to-one socket. A client of several
+/// addresses is admitted, and called, by the one that its INIT came from.
+class SctpListener final : public AcceptingListener {
+ public:
+  /// Takes a listening socket and starts. Borrows the rest.
+  static Result<std::unique_ptr<SctpListener>> create(RelayContext& context, RuleRuntime& runtime,
+                                                      std::shared_ptr<UpstreamPool> pool,
+                                                      std::shared_ptr<const ListenerInfo> info,
+                                                      UniqueFd socket);
+
+ private:
+  using AcceptingListener::AcceptingListener;
+
+  void serve(UniqueFd client, const IpEndpoint& address) override;
+  bool retune(int fd, const ForwardRule& before, const ForwardRule& after) override;
+};
+
+}  // namespace nsrelay

@@ -1,0 +1,503 @@
+#include "nsrelay/relay/sctp_association.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/relay/forwarding_log.hpp"
+
+namespace nsrelay {
+namespace {
+
+// One association moves at most so much before the others have their turn.
+constexpr std::size_t kBudget = std::size_t{1024} * 1024;
+// What a short message costs in that budget: the system calls are the work.
+constexpr std::size_t kLeastCost = 4096;
+
+constexpr Duration kMemoryRetryInterval{20};
+
+bool is_over(PeerState peer) {
+  return peer == PeerState::Gone || peer == PeerState::Failed;
+}
+
+/// Whether an error of sending only says that the peer takes nothing any more. How it ended,
+/// reading will tell.
+bool is_refusal(int error) {
+  return error == EPIPE || error == ESHUTDOWN || error == ENOTCONN || error == ECONNRESET;
+}
+
+}  // namespace
+
+SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
+                                 std::shared_ptr<UpstreamPool> pool,
+                                 std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
+                                 const IpEndpoint& client_address)
+    : context_(context),
+      runtime_(runtime),
+      pool_(std::move(pool)),
+      listener_(std::move(listener)),
+      client_(context.loop()),
+      upstream_(context.loop()),
+      timer_(context.loop().timers(), Delegate<void()>::to<&SctpAssociation::on_timer>(this)),
+      run_again_(context.loop(), Delegate<void()>::to<&SctpAssociation::on_run_again>(this)),
+      began_(context.loop().now()),
+      last_byte_(began_),
+      client_address_(client_address) {
+  client_.fd = std::move(client);
+  runtime_.connection_began(*listener_->traffic);
+}
+
+SctpAssociation::~SctpAssociation() = default;
+
+void SctpAssociation::start() {
+  const auto streams = granted_sctp_streams(client_.fd.get());
+  if (!streams) {  // it has gone again
+    finish(Reason::ClientReset, true);
+    return;
+  }
+  client_.streams = *streams;
+  connector_ = std::make_unique<Connector>(
+      context_.loop(), context_.reserve(), *pool_,
+      ConnectRequest{.port_offset = listener_->port_offset,
+                     .client = client_address_.ip,
+                     .sctp_streams = {streams->inbound, streams->outbound}},
+      Connector::Events{
+          Delegate<void()>::to<&SctpAssociation::on_connector_finished>(this),
+          Delegate<void(const FailedAttempt&)>::to<&SctpAssociation::on_attempt_failed>(this)});
+  connector_->start();
+  client_.events = wanted_sctp_events(false);
+  auto watching = client_.watcher.start(client_.fd.get(), client_.events,
+                                        IoCallback::to<&SctpAssociation::on_client_event>(this));
+  if (!watching)
+    finish(Reason::OutOfMemory, true);
+}
+
+// ---------------------------------------------------------------------------- events
+
+void SctpAssociation::latch(Side& side, std::uint32_t events) {
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
+    side.readable = true;
+  if ((events & EPOLLOUT) != 0)
+    side.writable = true;
+}
+
+void SctpAssociation::on_client_event(std::uint32_t events) noexcept {
+  latch(client_, events);
+  if (state_ == State::Connecting)
+    read_ahead();
+  else
+    run();
+}
+
+void SctpAssociation::on_upstream_event(std::uint32_t events) noexcept {
+  latch(upstream_, events);
+  run();
+}
+
+void SctpAssociation::on_connector_finished() noexcept {
+  if (connector_->failed()) {
+    finish(connector_->last_failure().reason, true);
+    return;
+  }
+  begin_relaying();
+}
+
+void SctpAssociation::on_attempt_failed(const FailedAttempt& attempt) noexcept {
+  upstream_name_ = attempt.target;
+  log_upstream_failed(context_.log(), runtime_, *listener_, attempt);
+}
+
+/// While an upstream is sought, at most one message is taken: to hear of a client that is gone, of
+/// whom there is nothing to deliver.
+void SctpAssociation::read_ahead() {
+  const auto buffer = context_.mover_resources().buffer;
+  while (client_.readable && client_.peer == PeerState::Open && !client_.from.has_pending() &&
+         !fault_) {
+    const auto moved = client_.from.read(client_.fd.get(), buffer, limits_towards(upstream_));
+    note_source(moved.source, client_);
+    note_fault(moved.fault, client_, upstream_);
+    if (moved.source.io.status == IoStatus::NoMemory)
+      break;
+  }
+  if (fault_)
+    finish(*fault_, true);
+  else if (is_over(client_.peer) && !client_.from.has_pending())
+    finish(failure().value_or(Reason::ClientClosed), true);
+}
+
+void SctpAssociation::begin_relaying() {
+  set_state(State::Relaying);
+  listener_->traffic->connect_time.add(context_.loop().now() - began_);
+  upstream_name_ = connector_->target();
+  upstream_cookie_ = connector_->netns_cookie();
+  upstream_.fd = connector_->take_socket();
+  upstream_.watcher = connector_->take_watcher();
+  lease_ = connector_->take_lease();
+  upstream_.watcher.redirect(IoCallback::to<&SctpAssociation::on_upstream_event>(this));
+  upstream_.events = kRelayEvents;
+  // An association that is over again grants nothing; sending will say so.
+  upstream_.streams = granted_sctp_streams(upstream_.fd.get())
+                          .value_or(SctpStreams{client_.streams.inbound, client_.streams.outbound});
+  latch(upstream_, connector_->seen_events());
+  context_.loop().destroy_later(std::move(connector_));
+  last_byte_ = context_.loop().now();
+  restart_timer();
+  run();
+}
+
+// ---------------------------------------------------------------------------- moving messages
+
+MessageFlow SctpAssociation::flow(const Side& source, const Side& sink) {
+  return {.source = source.peer,
+          .sink = sink.peer,
+          .source_readable = source.readable,
+          .sink_writable = sink.writable,
+          .sink_refuses = sink.refuses,
+          .has_pending = source.from.has_pending(),
+          .end_forwarded = sink.told_end};
+}
+
+MessageMover::Limits SctpAssociation::limits_towards(const Side& sink) const {
+  return {.longest = runtime_.rule().max_message.bytes, .streams = sink.streams.outbound};
+}
+
+void SctpAssociation::run() {
+  if (state_ != State::Relaying)
+    return;
+  moved_ = 0;
+  out_of_memory_ = false;
+  bool busy = true;
+  while (busy && !out_of_memory_ && !fault_ && moved_ < kBudget) {
+    busy = step(client_, upstream_);
+    busy |= step(upstream_, client_);
+  }
+  if (out_of_memory_)
+    timer_.start(context_.loop().now() + kMemoryRetryInterval);
+  else if (busy)
+    run_again_.schedule();
+  settle();
+}
+
+/// One step of one direction. False: it has to wait, or is over.
+bool SctpAssociation::step(Side& source, Side& sink) {
+  const auto buffer = context_.mover_resources().buffer;
+  switch (next_message_step(flow(source, sink))) {
+    case MessageStep::Read: {
+      const auto moved = source.from.read_and_deliver(source.fd.get(), sink.fd.get(), buffer,
+                                                      limits_towards(sink));
+      note_source(moved.source, source);
+      note_sink(moved, source, sink);
+      return true;
+    }
+    case MessageStep::ReadAndDrop: {
+      const auto moved = MessageMover::read_and_drop(source.fd.get(), buffer);
+      source.undelivered += moved.dropped ? 1 : 0;
+      note_source(moved.source, source);
+      return true;
+    }
+    case MessageStep::Deliver:
+      note_sink(source.from.deliver(sink.fd.get(), limits_towards(sink)), source, sink);
+      return true;
+    case MessageStep::Drop:
+      source.from.drop();
+      ++source.undelivered;
+      return true;
+    case MessageStep::ForwardShutdown:
+      forward_shutdown(sink);
+      return true;
+    case MessageStep::ForwardAbort:
+      forward_abort(sink);
+      return true;
+    case MessageStep::Wait:
+    case MessageStep::Finished:
+      return false;
+  }
+  return false;
+}
+
+void SctpAssociation::note_source(const SctpReceived& received, Side& source) {
+  switch (received.io.status) {
+    case IoStatus::Ok:
+      moved_ += std::max(received.io.bytes, kLeastCost);
+      if (received.notice != SctpNotice::None) {
+        note_notice(received.notice, source);
+        return;
+      }
+      count(source, received);
+      last_byte_ = context_.loop().now();
+      return;
+    case IoStatus::WouldBlock:
+      source.readable = false;
+      return;
+    case IoStatus::Eof:
+      source.readable = false;
+      note_end(source, PeerState::ShutDown);
+      return;
+    case IoStatus::NoMemory:
+      out_of_memory_ = true;
+      return;
+    case IoStatus::Error:
+      fail(source, received.io.error);
+      return;
+  }
+}
+
+void SctpAssociation::count(Side& source, const SctpReceived& received) {
+  TrafficCounters& traffic = *listener_->traffic;
+  const bool is_client = &source == &client_;
+  source.received += received.io.bytes;
+  (is_client ? traffic.bytes_received : traffic.bytes_sent) += received.io.bytes;
+  (is_client ? traffic.datagrams_received : traffic.datagrams_sent) +=
+      received.ends_message ? 1 : 0;
+}
+
+void SctpAssociation::note_sink(const MessageMover::Moved& moved, Side& source, Side& sink) {
+  note_fault(moved.fault, source, sink);
+  if (moved.delivered > 0) {
+    ++source.messages;
+    last_byte_ = context_.loop().now();
+    return;
+  }
+  if (!source.from.has_pending() || fault_)
+    return;
+  switch (moved.sink.status) {
+    case IoStatus::NoMemory:
+      out_of_memory_ = true;
+      return;
+    case IoStatus::Error:
+      if (!is_refusal(moved.sink.error))
+        fail(sink, moved.sink.error);
+      sink.refuses = true;
+      sink.readable = true;
+      return;
+    default:
+      sink.writable = false;
+      return;
+  }
+}
+
+void SctpAssociation::note_notice(SctpNotice notice, Side& side) {
+  switch (notice) {
+    case SctpNotice::Closed:
+      note_end(side, PeerState::Gone);
+      return;
+    case SctpNotice::Lost:
+      fail(side, take_socket_error(side.fd.get()));
+      return;
+    case SctpNotice::Restarted:
+      fail(side, ERESTART);
+      return;
+    case SctpNotice::SenderDry:
+      side.acknowledged = true;
+      return;
+    case SctpNotice::None:
+    case SctpNotice::PartAborted:
+    case SctpNotice::Other:
+      return;
+  }
+}
+
+void SctpAssociation::note_end(Side& side, PeerState how) {
+  if (client_.peer == PeerState::Open && upstream_.peer == PeerState::Open)
+    client_ended_first_ = &side == &client_;
+  if (side.peer == PeerState::Open || !is_over(side.peer))
+    side.peer = how;
+}
+
+void SctpAssociation::fail(Side& side, int error) {
+  if (is_over(side.peer))
+    return;
+  const bool is_client = &side == &client_;
+  if (error == ETIMEDOUT)
+    side.failure = is_client ? Reason::ClientTimeout : Reason::UpstreamTimeout;
+  else if (error == ERESTART)
+    side.failure = is_client ? Reason::ClientRestarted : Reason::UpstreamRestarted;
+  else
+    side.failure = is_client ? Reason::ClientReset : Reason::UpstreamReset;
+  note_end(side, PeerState::Failed);
+}
+
+/// Sent by the kernel behind everything that it has for the peer.
+void SctpAssociation::forward_shutdown(Side& sink) {
+  sink.told_end = true;
+  if (::shutdown(sink.fd.get(), SHUT_WR) != 0)
+    sink.readable = true;  // it is over, and reading says how
+}
+
+/// The abort itself is settle()'s, once the peer has acknowledged everything.
+void SctpAssociation::forward_abort(Side& sink) {
+  sink.told_end = true;
+  if (!notify_when_acknowledged(sink.fd.get()))
+    sink.acknowledged = true;
+}
+
+void SctpAssociation::note_fault(MessageMover::Fault fault, const Side& source, const Side& sink) {
+  const std::string who = &source == &client_ ? "the client" : "the upstream";
+  switch (fault) {
+    case MessageMover::Fault::None:
+      return;
+    case MessageMover::Fault::TooLong:
+      fault_ = Reason::MessageTooLong;
+      fault_text_ = "a message of " + who + " is longer than max_message, " +
+                    std::to_string(runtime_.rule().max_message.bytes) +
+                    " bytes, or the other side's send buffer";
+      return;
+    case MessageMover::Fault::NoSuchStream:
+      fault_ = Reason::TooFewStreams;
+      fault_text_ = who + " sent on stream " + std::to_string(source.from.info().stream) +
+                    ", the other side has granted " + std::to_string(sink.streams.outbound) +
+                    " streams";
+      return;
+  }
+}
+
+// ---------------------------------------------------------------------------- ending
+
+void SctpAssociation::settle() {
+  const auto failed = failure();
+  if (fault_) {
+    finish(*fault_, true);
+    return;
+  }
+  if (is_over(client_.peer) && is_over(upstream_.peer)) {
+    const Reason closed = client_ended_first_ ? Reason::ClientClosed : Reason::UpstreamClosed;
+    finish(failed.value_or(closed), failed.has_value());
+    return;
+  }
+  if (failed && (client_.acknowledged || upstream_.acknowledged)) {
+    finish(*failed, true);
+    return;
+  }
+  if (is_closing() && !closing_timer_ && !out_of_memory_) {
+    closing_timer_ = true;
+    restart_timer();
+  }
+  watch(upstream_, client_);
+  watch(client_, upstream_);
+}
+
+/// Registers `side` for what it is waited for now, `source` being where its messages come from.
+void SctpAssociation::watch(Side& side, const Side& source) {
+  const bool waits = source.from.has_pending() && !side.writable && !is_over(side.peer);
+  const std::uint32_t events = wanted_sctp_events(waits);
+  if (events == side.events)
+    return;
+  side.events = events;
+  // Only fails for a descriptor that is not registered.
+  if (!side.watcher.set_events(events))
+    std::abort();
+}
+
+std::optional<Reason> SctpAssociation::failure() const {
+  if (client_.peer == PeerState::Failed)
+    return client_.failure;
+  if (upstream_.peer == PeerState::Failed)
+    return upstream_.failure;
+  return std::nullopt;
+}
+
+bool SctpAssociation::is_closing() const {
+  return client_.peer != PeerState::Open || upstream_.peer != PeerState::Open;
+}
+
+std::optional<Duration> SctpAssociation::quiet_limit() const {
+  if (is_closing())
+    return runtime_.rule().half_close_timeout;
+  return runtime_.rule().idle_timeout;
+}
+
+/// The timer is not moved by every message: when it fires it looks when the last one was.
+void SctpAssociation::restart_timer() {
+  if (const auto limit = quiet_limit())
+    timer_.start(last_byte_ + *limit);
+}
+
+/// Whether the peers have acknowledged more since this was last asked: a slow link empties the
+/// kernel's queue without any event.
+bool SctpAssociation::has_moved_in_kernel() {
+  const std::uint32_t before = in_kernel_;
+  in_kernel_ =
+      unacknowledged_sctp_chunks(client_.fd.get()) + unacknowledged_sctp_chunks(upstream_.fd.get());
+  return in_kernel_ < before;
+}
+
+void SctpAssociation::on_timer() noexcept {
+  if (out_of_memory_) {
+    restart_timer();
+    run();
+    return;
+  }
+  const auto limit = quiet_limit();
+  const TimePoint now = context_.loop().now();
+  if (limit && is_closing() && has_moved_in_kernel())
+    last_byte_ = now;
+  if (limit && now - last_byte_ >= *limit)
+    end(is_closing() ? failure().value_or(Reason::HalfCloseTimeout) : Reason::IdleTimeout);
+  else
+    restart_timer();
+}
+
+std::uint64_t SctpAssociation::upstream_cookie() const {
+  return connector_ ? connector_->netns_cookie() : upstream_cookie_;
+}
+
+ForwardedStatus SctpAssociation::status() const {
+  return {listener_,           client_address_, state_ == State::Connecting ? "" : upstream_name_,
+          pool_->netns().name, began_,          client_.received,
+          upstream_.received};
+}
+
+void SctpAssociation::end(Reason reason) {
+  if (state_ != State::Closed)
+    finish(reason, true);
+}
+
+void SctpAssociation::finish(Reason reason, bool abort) {
+  set_state(State::Closed);
+  for (Side* side : {&client_, &upstream_}) {
+    if (!side->fd)
+      continue;
+    if (abort)
+      reset_on_close(side->fd.get());
+    side->watcher.stop_and_close(side->fd);
+  }
+  timer_.stop();
+  run_again_.cancel();
+  if (connector_)
+    connector_->cancel();
+  lease_.release();
+  write_record(reason);
+  runtime_.connection_ended(*listener_->traffic, reason);
+  context_.loop().destroy_later(context_.connections().take(*this));
+}
+
+void SctpAssociation::write_record(Reason reason) const {
+  const bool failed = is_failure(reason);
+  const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
+  if (!context_.log().takes(level) || (!failed && !context_.logs_connections()))
+    return;
+  const std::string client = client_address_.to_string();
+  context_.log().write(
+      {.level = level,
+       .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
+       .rule = runtime_.rule().name,
+       .netns = listener_->netns,
+       .protocol = to_string(Protocol::Sctp),
+       .client = client,
+       .listener = listener_->address,
+       .upstream = upstream_name_,
+       .received = client_.received,
+       .sent = upstream_.received,
+       .duration =
+           std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
+       .reason = to_string(reason),
+       .more = {{"messages_received", std::to_string(client_.messages)},
+                {"messages_sent", std::to_string(upstream_.messages)},
+                {"undelivered", std::to_string(client_.undelivered + upstream_.undelivered)},
+                {"error", fault_text_}}});
+}
+
+}  // namespace nsrelay

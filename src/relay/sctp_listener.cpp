@@ -1,0 +1,32 @@
+#include "nsrelay/relay/sctp_listener.hpp"
+
+#include "nsrelay/relay/listening_socket.hpp"
+#include "nsrelay/relay/sctp_association.hpp"
+
+namespace nsrelay {
+
+Result<std::unique_ptr<SctpListener>> SctpListener::create(RelayContext& context,
+                                                           RuleRuntime& runtime,
+                                                           std::shared_ptr<UpstreamPool> pool,
+                                                           std::shared_ptr<const ListenerInfo> info,
+                                                           UniqueFd socket) {
+  std::unique_ptr<SctpListener> listener(
+      new SctpListener(context, runtime, std::move(pool), std::move(info), std::move(socket)));
+  if (auto started = listener->start(); !started)
+    return std::move(started).error();
+  return listener;
+}
+
+void SctpListener::serve(UniqueFd client, const IpEndpoint& address) {
+  auto association = std::make_unique<SctpAssociation>(context(), runtime(), pool(), shared_info(),
+                                                       std::move(client), address);
+  SctpAssociation& started = *association;
+  context().connections().add(std::move(association));
+  started.start();
+}
+
+bool SctpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {
+  return retune_sctp_listening_socket(fd, before, after);
+}
+
+}  // namespace nsrelay
