@@ -18,6 +18,10 @@ namespace {
 /// A Unix listener whose backlog is full says EAGAIN and gives no event when it is not any more.
 constexpr auto kUnixRetryInterval = std::chrono::milliseconds(5);
 
+/// How many source addresses one connection tries at most, where they have no port left or are not
+/// configured.
+constexpr std::size_t kMostSourcesTried = 256;
+
 /// Whether a failure says something about the target, rather than about this machine.
 bool blames_target(Reason reason) {
   switch (reason) {
@@ -242,14 +246,31 @@ Result<void> Connector::find_endpoint(const Netns& netns) {
 
 Connector::Step Connector::attempt_from_sources(const Netns& netns) {
   const bool v6 = address_.family() == AF_INET6;
-  const std::size_t count = pool_.sources().size(v6);
-  if (count == 0)
+  if (pool_.sources().size(v6) == 0)
     return fail(Reason::ConnectFailed, "no source address of the target's family");
-  for (std::size_t i = 0; i < count; ++i) {
-    if (connect_once(netns, pool_.sources().next(v6)) == Step::InProgress)
+  SourcePool& sources = pool_.sources();
+  const IpEndpoint target = address_.endpoint();
+  const std::size_t most = std::min(kMostSourcesTried, sources.size(v6));
+  std::optional<IpAddress> source = sources.next_usable(target, loop_.now(), false);
+  // Where nothing else is left, those that were absent may be there by now.
+  const bool with_absent = !source;
+  if (with_absent)
+    source = sources.next_usable(target, loop_.now(), true);
+  if (!source)
+    return fail(Reason::NoSourcePort, "every port of every source address is in use");
+  for (std::size_t tried = 0; source && tried < most; ++tried) {
+    const SourceAndTarget pair{*source, target};
+    if (connect_once(netns, source) == Step::InProgress) {
+      lease_.hold_source(sources.take(pair));
       return Step::InProgress;
-    if (last_failure_.reason != Reason::NoSourcePort)
+    }
+    if (last_failure_.reason == Reason::NoSourcePort)
+      sources.note_full(pair, loop_.now());
+    else if (last_failure_.reason == Reason::SourceAbsent)
+      sources.note_absent(*source, loop_.now());
+    else
       break;
+    source = sources.next_usable(target, loop_.now(), with_absent);
   }
   return Step::Failed;
 }
@@ -259,9 +280,12 @@ Connector::Step Connector::connect_once(const Netns& netns,
   auto made = make_socket(netns, source);
   if (!made) {
     // ENOENT and the like say something about the target only when connect(2) says it.
-    const Reason reason = reason_of_connect_error(made.error().number());
-    return fail(reason == Reason::ConnectRefused ? Reason::ConnectFailed : reason,
-                made.error().message());
+    Reason reason = reason_of_connect_error(made.error().number());
+    if (reason == Reason::ConnectRefused)
+      reason = Reason::ConnectFailed;
+    if (source && made.error().number() == EADDRNOTAVAIL)
+      reason = Reason::SourceAbsent;
+    return fail(reason, made.error().message());
   }
   socket_ = *std::move(made);
   netns_cookie_ = netns.cookie();
@@ -335,7 +359,7 @@ Result<void> Connector::set_options(int fd, const std::optional<IpAddress>& sour
   set = set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT");
   const SocketAddress from(IpEndpoint{*source, 0});
   if (set && ::bind(fd, from.data(), from.size()) != 0)
-    return Error::from_errno("bind " + source->to_string());
+    return Error::from_errno("bind source " + source->to_string());
   return set;
 }
 
@@ -347,6 +371,8 @@ Connector::Step Connector::wait_until_retry() {
 }
 
 Connector::Step Connector::fail(Reason reason, std::string text) {
+  if (reason == Reason::NoSourcePort)
+    pool_.sources().count_exhausted();
   last_failure_ = {target(), reason, std::move(text)};
   events_.attempt_failed(last_failure_);
   return Step::Failed;

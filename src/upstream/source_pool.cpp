@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "nsrelay/base/hash.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -51,6 +53,51 @@ std::optional<IpAddress> SourcePool::next(bool v6) {
     index -= addresses_in(network);
   }
   return std::nullopt;
+}
+
+std::optional<IpAddress> SourcePool::next_usable(const IpEndpoint& target, TimePoint now,
+                                                 bool with_absent) {
+  const bool v6 = target.ip.is_v6();
+  for (std::size_t i = size(v6); i > 0; --i) {
+    const auto source = next(v6);
+    if (!is_full({*source, target}, now) && (with_absent || !is_absent(*source, now)))
+      return source;
+  }
+  return std::nullopt;
+}
+
+bool SourcePool::is_full(const SourceAndTarget& pair, TimePoint now) const {
+  const auto found = uses_.find(pair);
+  return found != uses_.end() && now < found->second.full_until;
+}
+
+bool SourcePool::is_absent(const IpAddress& source, TimePoint now) const {
+  const auto found = absent_since_.find(source);
+  return found != absent_since_.end() && now < found->second + kAbsentPause;
+}
+
+SourceUse* SourcePool::take(const SourceAndTarget& pair) {
+  absent_since_.erase(pair.source);
+  SourceUse& use = uses_[pair];
+  use.pair = pair;
+  ++use.in_use;
+  return &use;
+}
+
+void SourcePool::give_back(SourceUse* use) {
+  use->full_until = {};
+  if (--use->in_use == 0)
+    uses_.erase(SourceAndTarget(use->pair));
+}
+
+/// Where all its ports are somebody else's nothing is kept: who asks next finds out again.
+void SourcePool::note_full(const SourceAndTarget& pair, TimePoint now) {
+  if (const auto found = uses_.find(pair); found != uses_.end())
+    found->second.full_until = now + kFullPause;
+}
+
+std::size_t SourcePool::Hash::operator()(const SourceAndTarget& pair) const noexcept {
+  return mix(mix(mix(0, pair.source), pair.target.ip), std::uint64_t{pair.target.port});
 }
 
 }  // namespace nsrelay

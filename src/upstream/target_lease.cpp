@@ -14,8 +14,15 @@ TargetLease& TargetLease::operator=(TargetLease&& other) noexcept {
     return *this;
   release();
   target_ = std::exchange(other.target_, nullptr);
+  source_ = std::exchange(other.source_, nullptr);
   on_trial_ = std::exchange(other.on_trial_, false);
   return *this;
+}
+
+void TargetLease::hold_source(SourceUse* source) {
+  if (source_ != nullptr)
+    target_->pool->sources().give_back(source_);
+  source_ = source;
 }
 
 void TargetLease::succeeded() {
@@ -35,6 +42,7 @@ void TargetLease::release() {
     return;
   if (on_trial_)
     target_->health.trial_abandoned();
+  hold_source(nullptr);
   --target_->active;
   target_ = nullptr;
   on_trial_ = false;

@@ -85,5 +85,73 @@ TEST(SourcePool, OfOneFamilyHasNothingForTheOther) {
   EXPECT_FALSE(pool.next(true));
 }
 
+class SourceUseTest : public testing::Test {
+ protected:
+  static constexpr TimePoint kNow{std::chrono::hours(1)};
+
+  [[nodiscard]] std::string next(TimePoint now = kNow, bool with_absent = false) {
+    const auto address = pool_.next_usable(target_, now, with_absent);
+    return address ? address->to_string() : "none";
+  }
+  static SourceAndTarget pair(std::string_view source) {
+    return {*IpAddress::parse(source), target_};
+  }
+  SourceUse* fill(std::string_view source) {
+    SourceUse* use = pool_.take(pair(source));
+    pool_.note_full(pair(source), kNow);
+    return use;
+  }
+
+  inline static const IpEndpoint target_{*IpAddress::parse("10.0.0.5"), 80};
+  SourcePool pool_{{*IpNetwork::parse("192.0.2.0/31")}};
+};
+
+TEST_F(SourceUseTest, OneThatIsFullIsLeftOutForAMoment) {
+  fill("192.0.2.0");
+  EXPECT_EQ(next(), "192.0.2.1");
+  EXPECT_EQ(next(), "192.0.2.1");
+  fill("192.0.2.1");
+  EXPECT_EQ(next(), "none");
+  EXPECT_NE(next(kNow + SourcePool::kFullPause), "none");
+}
+
+TEST_F(SourceUseTest, OneThatGetsAPortBackIsUsedAtOnce) {
+  SourceUse* use = fill("192.0.2.0");
+  pool_.take(pair("192.0.2.0"));
+  fill("192.0.2.1");
+  ASSERT_EQ(next(), "none");
+  pool_.give_back(use);
+  EXPECT_EQ(next(), "192.0.2.0");
+}
+
+TEST_F(SourceUseTest, OneThatIsFullTowardsATargetIsNotTowardsAnother) {
+  fill("192.0.2.0");
+  fill("192.0.2.1");
+  EXPECT_TRUE(pool_.next_usable({target_.ip, 81}, kNow, false));
+}
+
+TEST_F(SourceUseTest, OneThatIsAbsentIsTriedLast) {
+  pool_.note_absent(*IpAddress::parse("192.0.2.1"), kNow);
+  EXPECT_EQ(next(), "192.0.2.0");
+  EXPECT_EQ(next(), "192.0.2.0");
+  fill("192.0.2.0");
+  EXPECT_EQ(next(), "none");
+  EXPECT_EQ(next(kNow, true), "192.0.2.1");
+  EXPECT_EQ(next(kNow + SourcePool::kAbsentPause), "192.0.2.0");
+  EXPECT_EQ(next(kNow + SourcePool::kAbsentPause), "192.0.2.1");
+}
+
+TEST_F(SourceUseTest, TellsHowFarEachIsUsedUp) {
+  pool_.take(pair("192.0.2.0"));
+  SourceUse* use = pool_.take(pair("192.0.2.0"));
+  SourceUse* other = pool_.take(pair("192.0.2.1"));
+  pool_.give_back(use);
+  pool_.give_back(other);
+  std::vector<std::pair<std::string, std::uint32_t>> uses;
+  pool_.for_each_use(
+      [&](const SourceUse& one) { uses.emplace_back(one.pair.source.to_string(), one.in_use); });
+  EXPECT_EQ(uses, (std::vector<std::pair<std::string, std::uint32_t>>{{"192.0.2.0", 1}}));
+}
+
 }  // namespace
 }  // namespace nsrelay
