@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -81,10 +82,59 @@ func serve(listener net.Listener, upstream string) {
 	}
 }
 
+// forwardDatagrams is the same for UDP: a socket and a goroutine for each client.
+func forwardDatagrams(listen, upstream string) {
+	listener, err := net.ListenPacket("udp", listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var lock sync.Mutex
+	sessions := map[string]net.Conn{}
+	reply := func(client net.Addr, session net.Conn) {
+		buffer := make([]byte, 65535)
+		for {
+			session.SetReadDeadline(time.Now().Add(time.Minute))
+			count, err := session.Read(buffer)
+			if err != nil {
+				break
+			}
+			listener.WriteTo(buffer[:count], client)
+		}
+		lock.Lock()
+		delete(sessions, client.String())
+		lock.Unlock()
+		session.Close()
+		log.Printf("client=%v upstream=%v", client, upstream)
+	}
+	buffer := make([]byte, 65535)
+	for {
+		count, client, err := listener.ReadFrom(buffer)
+		if err != nil {
+			continue
+		}
+		lock.Lock()
+		session := sessions[client.String()]
+		if session == nil {
+			if session, err = net.Dial("udp", upstream); err != nil {
+				lock.Unlock()
+				continue
+			}
+			sessions[client.String()] = session
+			go reply(client, session)
+		}
+		lock.Unlock()
+		session.Write(buffer[:count])
+	}
+}
+
 func main() {
+	protocol := flag.String("protocol", "tcp", "tcp or udp")
 	listen := flag.String("listen", "", "ADDRESS:PORT in every namespace")
 	upstream := flag.String("upstream", "", "ADDRESS:PORT")
 	flag.Parse()
+	if *protocol == "udp" {
+		forwardDatagrams(*listen, *upstream)
+	}
 	paths := flag.Args()
 	if len(paths) == 0 {
 		paths = []string{""}

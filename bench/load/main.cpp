@@ -27,6 +27,12 @@ std::unique_ptr<Workload> make_workload(std::string_view name, const ClientOptio
     return make_connect(options);
   if (name == "idle")
     return make_idle(options);
+  if (name == "udp-echo-64")
+    return make_udp_echo(options, 64);
+  if (name == "udp-echo-1400")
+    return make_udp_echo(options, 1400);
+  if (name == "udp-burst")
+    return make_udp_burst(options);
   return nullptr;
 }
 
@@ -58,8 +64,9 @@ int run(std::span<char*> arguments) {
                                             .seconds = std::atof(arguments[4])});
   if (!workload) {
     std::cerr << "usage: nsrelay_load serve ADDRESS:PORT\n"
-                 "       nsrelay_load download|upload|ping|connect|idle ADDRESS:PORT CONNECTIONS "
-                 "SECONDS\n";
+                 "       nsrelay_load WORKLOAD ADDRESS:PORT CONNECTIONS SECONDS\n"
+                 "WORKLOAD: download, upload, ping, connect, idle, udp-echo-64, udp-echo-1400, "
+                 "udp-burst\n";
     return 2;
   }
   workload->prepare();

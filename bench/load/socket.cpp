@@ -31,6 +31,15 @@ const sockaddr* generic(const sockaddr_in& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
+UniqueFd make_udp() {
+  UniqueFd fd = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int bytes = 4 * 1024 * 1024;
+  if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0 ||
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0)
+    fail("socket");
+  return fd;
+}
+
 }  // namespace
 
 void fail(std::string_view what) {
@@ -73,6 +82,20 @@ UniqueFd begin_connect(const sockaddr_in& address) {
     return {};
   if (::connect(fd.get(), generic(address), sizeof address) != 0 && errno != EINPROGRESS)
     return {};
+  return fd;
+}
+
+UniqueFd bind_udp(const sockaddr_in& address) {
+  UniqueFd fd = make_udp();
+  if (::bind(fd.get(), generic(address), sizeof address) != 0)
+    fail("bind");
+  return fd;
+}
+
+UniqueFd connect_udp(const sockaddr_in& address) {
+  UniqueFd fd = make_udp();
+  if (::connect(fd.get(), generic(address), sizeof address) != 0)
+    fail("connect");
   return fd;
 }
 

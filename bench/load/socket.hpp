@@ -26,6 +26,12 @@ UniqueFd listen_on(const sockaddr_in& address);
 /// kernel refused at once (no port, no descriptor).
 UniqueFd begin_connect(const sockaddr_in& address);
 
+/// A UDP socket bound to `address`, with large buffers.
+UniqueFd bind_udp(const sockaddr_in& address);
+
+/// A UDP socket connected to `address`, with large buffers.
+UniqueFd connect_udp(const sockaddr_in& address);
+
 /// The result of a connect that has ended: 0, or the errno.
 int connect_error(int fd);
 

@@ -52,6 +52,12 @@ std::unique_ptr<Workload> make_connect(const ClientOptions& options);
 /// Connections that have moved one byte each way and then stay idle until run().
 std::unique_ptr<Workload> make_idle(const ClientOptions& options);
 
+/// Datagrams of `size` bytes over so many flows, each sent back by the backend.
+std::unique_ptr<Workload> make_udp_echo(const ClientOptions& options, std::size_t size);
+
+/// Bursts of datagrams of 1400 bytes (GSO) over one flow, towards the backend.
+std::unique_ptr<Workload> make_udp_burst(const ClientOptions& options);
+
 /// The workload of this name, or nothing.
 std::unique_ptr<Workload> make_workload(std::string_view name, const ClientOptions& options);
 

@@ -1,6 +1,7 @@
 """One measurement from start to end: a stage, a proxy that forwards on it, a load generator."""
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,28 +63,30 @@ class Bench:
             yield stage
 
     @contextlib.contextmanager
-    def scene(self, peer: Peer) -> Iterator[Scene]:
-        """A stage on which `peer` forwards to a backend."""
+    def scene(self, peer: Peer, protocol: str = "tcp") -> Iterator[Scene]:
+        """A stage on which `peer` forwards a port of `protocol` to a backend."""
         with self.stage() as stage:
             generator = Generator(self._load_binary, stage)
             generator.serve()
             if isinstance(peer, NoProxy):
-                _wait_echo(stage, stage.direct, None)
+                _wait_echo(stage, stage.direct, protocol, None)
                 yield Scene(stage, generator, stage.direct, has_proxy=False)
                 return
-            proxy = stage.start_proxy(peer.command(stage))
-            _wait_echo(stage, stage.listen, proxy)
+            proxy = stage.start_proxy(peer.command(stage, protocol))
+            _wait_echo(stage, stage.listen, protocol, proxy)
             stage.group.wait_quiet()
             yield Scene(stage, generator, stage.listen)
 
 
-def _wait_echo(stage: Stage, address: str, proxy: "subprocess.Popen[bytes] | None") -> None:
+def _wait_echo(stage: Stage, address: str, protocol: str,
+               proxy: "subprocess.Popen[bytes] | None") -> None:
     """Until a byte has gone through and come back."""
     def echoes() -> bool:
         if proxy and proxy.poll() is not None:
             raise PeerFailed(f"ended with status {proxy.returncode}: {_last_lines(stage)}")
         host, port = address.split(":")
-        with stage.client.socket() as sock, contextlib.suppress(OSError):
+        kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+        with stage.client.socket(kind=kind) as sock, contextlib.suppress(OSError):
             sock.settimeout(1)
             sock.connect((host, int(port)))
             sock.sendall(b"e")

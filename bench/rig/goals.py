@@ -20,19 +20,27 @@ class Goal:
 
 #: CPU of nsrelay per unit of work, divided by that of the peer.
 _CPU = {
-    # peer:           bulk-1, bulk-16, ping-64, connect
-    "haproxy-splice": (0.45, 0.65, 0.75, 0.80),
-    "nginx": (0.15, 0.25, 0.94, 0.94),
-    "socket-proxyd": (0.95, 0.95, 0.35, 0.45),
-    "rinetd": (0.15, 0.25, 0.97, 0.95),
-    "docker-proxy": (0.45, 0.70, 0.80, 0.65),
-    "goway": (0.45, 0.70, 0.75, 0.55),
+    # peer:           bulk-1, bulk-16, ping-64, connect, udp-64
+    "haproxy-splice": (0.45, 0.65, 0.75, 0.80, None),
+    "nginx": (0.15, 0.25, 0.94, 0.94, 0.52),
+    "socket-proxyd": (0.95, 0.95, 0.35, 0.45, None),
+    "rinetd": (0.15, 0.25, 0.97, 0.95, None),
+    "docker-proxy": (0.45, 0.70, 0.80, 0.65, 0.58),
+    "goway": (0.45, 0.70, 0.75, 0.55, 0.58),
 }
 
 #: Rate of nsrelay, divided by the rate without a proxy.
-_RATE_TO_NONE = (0.70, 0.70, 0.85, 0.95)
+_RATE_TO_NONE = (0.70, 0.70, 0.85, 0.95, 0.95)
 
-_COLUMNS = ("bulk-1-", "bulk-16-", "ping-64", "connect")
+#: Rate of nsrelay, divided by that of the peer.
+_RATE = {
+    ("udp-gso", "nginx"): 15.0,
+    ("udp-gso", "docker-proxy"): 14.0,
+    ("udp-gso", "goway"): 14.0,
+    ("udp-gso", "none"): 0.60,
+}
+
+_COLUMNS = ("bulk-1-", "bulk-16-", "ping-64", "connect", "udp-64-")
 
 #: What nsrelay itself is to reach: (workload, figure).
 _ABSOLUTE = {
@@ -48,11 +56,14 @@ _ABSOLUTE = {
 
 def ratio_goal(workload: str, figure: str, peer: str) -> Goal | None:
     """What nsrelay divided by `peer` is to be."""
+    if figure == "rate" and (workload, peer) in _RATE:
+        return Goal(_RATE[workload, peer], at_least=True)
     column = next((i for i, prefix in enumerate(_COLUMNS) if workload.startswith(prefix)), None)
     if column is None:
         return None
     if figure == "cpu" and peer in _CPU:
-        return Goal(_CPU[peer][column])
+        limit = _CPU[peer][column]
+        return None if limit is None else Goal(limit)
     if figure == "rate" and peer == "none":
         return Goal(_RATE_TO_NONE[column], at_least=True)
     return None

@@ -26,15 +26,17 @@ class Peer:
     program = ""
     #: A process for each connection: thousands of them measure the scheduler.
     forks = False
+    #: What it can forward.
+    protocols: Sequence[str] = ("tcp",)
 
     def path(self) -> str | None:
         """The program, or None where it is not installed."""
         places = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/systemd"
         return shutil.which(self.program, path=places)
 
-    def command(self, stage: Stage) -> list[str]:
-        """Writes what it reads into the stage's folder; the command that forwards in the
-        foreground."""
+    def command(self, stage: Stage, protocol: str) -> list[str]:
+        """Writes what it reads into the stage's folder; the command that forwards one port of
+        `protocol` in the foreground."""
         raise NotImplementedError
 
     def command_for(self, stage: Stage, netns_paths: Sequence[Path]) -> list[str] | None:
@@ -46,12 +48,14 @@ class Peer:
 class Nsrelay(Peer):
     """This project; as `baseline`, another build of it."""
 
+    protocols = ("tcp", "udp")
+
     def __init__(self, binary: Path, name: str = "nsrelay") -> None:
         self.name = name
         self.program = str(binary)
 
-    def command(self, stage: Stage) -> list[str]:
-        return self._run(stage, {"listen": stage.listen})
+    def command(self, stage: Stage, protocol: str) -> list[str]:
+        return self._run(stage, {"listen": stage.listen, "protocol": protocol})
 
     def command_for(self, stage: Stage, netns_paths: Sequence[Path]) -> list[str]:
         return self._run(stage, {"netns": [str(path) for path in netns_paths],
@@ -75,7 +79,7 @@ class Haproxy(Peer):
         # splice-auto guesses, and guesses copies for much of this bulk: give it its best.
         self._splice = "option splice-request\n  option splice-response" if splice else ""
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         return self._run(stage, [f"bind {stage.listen} backlog {BACKLOG}"])
 
     def command_for(self, stage: Stage, netns_paths: Sequence[Path]) -> list[str]:
@@ -110,6 +114,7 @@ class Nginx(Peer):
 
     name = "nginx"
     program = "nginx"
+    protocols = ("tcp", "udp")
 
     def path(self) -> str | None:
         return super().path() if self._module().exists() else None
@@ -118,8 +123,9 @@ class Nginx(Peer):
     def _module() -> Path:
         return Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         file = stage.folder / "nginx.conf"
+        options = "udp" if protocol == "udp" else f"backlog={BACKLOG}"
         file.write_text(f"""
 load_module {self._module()};
 user root;
@@ -133,7 +139,7 @@ stream {{
                         '$session_time $status';
   access_log {stage.folder}/access.log connection;
   proxy_timeout 1h;
-  server {{ listen {stage.listen} backlog={BACKLOG}; proxy_pass {stage.upstream}; }}
+  server {{ listen {stage.listen} {options}; proxy_pass {stage.upstream}; }}
 }}
 """)
         return [self.path() or "", "-p", str(stage.folder), "-e", "stderr", "-c", str(file)]
@@ -145,7 +151,7 @@ class SocketProxyd(Peer):
     name = "socket-proxyd"
     program = "systemd-socket-proxyd"
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         return [shutil.which("systemd-socket-activate") or "", "-l", stage.listen,
                 self.path() or "", "--connections-max=20000", stage.upstream]
 
@@ -155,14 +161,15 @@ class DockerProxy(Peer):
 
     name = "docker-proxy"
     program = "docker-proxy"
+    protocols = ("tcp", "udp")
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         listen_host, listen_port = stage.listen.split(":")
         host, port = stage.upstream.split(":")
         # Descriptor 3 is where it tells dockerd that it is ready.
-        return ["/bin/sh", "-c", 'exec "$@" 3>/dev/null', "sh", self.path() or "", "-proto", "tcp",
-                "-host-ip", listen_host, "-host-port", listen_port, "-container-ip", host,
-                "-container-port", port]
+        return ["/bin/sh", "-c", 'exec "$@" 3>/dev/null', "sh", self.path() or "",
+                "-proto", protocol, "-host-ip", listen_host, "-host-port", listen_port,
+                "-container-ip", host, "-container-port", port]
 
 
 class Socat(Peer):
@@ -172,7 +179,7 @@ class Socat(Peer):
     program = "socat"
     forks = True
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         host, port = stage.listen.split(":")
         return [self.path() or "", "-d", "-d",
                 f"TCP4-LISTEN:{port},bind={host},reuseaddr,fork,backlog={BACKLOG}",
@@ -185,7 +192,7 @@ class Rinetd(Peer):
     name = "rinetd"
     program = "rinetd"
 
-    def command(self, stage: Stage) -> list[str]:
+    def command(self, stage: Stage, protocol: str) -> list[str]:
         file = stage.folder / "rinetd.conf"
         listen, upstream = stage.listen.replace(":", " "), stage.upstream.replace(":", " ")
         file.write_text(f"logfile {stage.folder}/rinetd.log\n{listen} {upstream}\n")
@@ -196,12 +203,14 @@ class GoWay(Peer):
     """bench/goway: goroutines and io.Copy."""
 
     name = "goway"
+    protocols = ("tcp", "udp")
 
     def __init__(self, binary: Path) -> None:
         self.program = str(binary)
 
-    def command(self, stage: Stage) -> list[str]:
-        return [self.program, "-listen", stage.listen, "-upstream", stage.upstream]
+    def command(self, stage: Stage, protocol: str) -> list[str]:
+        return [self.program, "-protocol", protocol, "-listen", stage.listen,
+                "-upstream", stage.upstream]
 
     def command_for(self, stage: Stage, netns_paths: Sequence[Path]) -> list[str]:
         return [self.program, "-listen", "127.0.0.1:8000", "-upstream", stage.upstream,
@@ -212,6 +221,7 @@ class NoProxy(Peer):
     """The client talks to the backend itself."""
 
     name = "none"
+    protocols = ("tcp", "udp")
 
     def path(self) -> str | None:
         return ""

@@ -29,11 +29,12 @@ class Workload:
     """One kind of work that every proxy is given."""
 
     name = ""
+    protocol = "tcp"
     figures: Sequence[Figure] = ()
 
     def obstacle(self, bench: Bench, peer: Peer) -> str:
         """Why this peer cannot be measured; "" where it can."""
-        return ""
+        return "" if self.protocol in peer.protocols else f"no {self.protocol.upper()}"
 
     def measure(self, bench: Bench, peer: Peer) -> dict[str, float]:
         """One run; the value of each figure. May raise PeerFailed, LoadFailed."""
@@ -62,10 +63,10 @@ class LoadWorkload(Workload):
     def obstacle(self, bench: Bench, peer: Peer) -> str:
         if peer.forks and self.connections > _MOST_FORKS:
             return "a process per connection"
-        return ""
+        return super().obstacle(bench, peer)
 
     def measure(self, bench: Bench, peer: Peer) -> dict[str, float]:
-        with bench.scene(peer) as scene:
+        with bench.scene(peer, self.protocol) as scene:
             return self.load(bench, scene)
 
     def load(self, bench: Bench, scene: Scene) -> dict[str, float]:
@@ -85,6 +86,12 @@ class LoadWorkload(Workload):
             figures["cpu"] = used.total * self._cpu_scale / max(report.units, 1)
             figures["user_share"] = used.user / used.total if used.total else 0.0
         return figures
+
+
+class UdpWorkload(LoadWorkload):
+    """The same over UDP: `connections` are flows."""
+
+    protocol = "udp"
 
 
 class Crowd(Workload):
@@ -174,5 +181,10 @@ def all_workloads() -> list[Workload]:
         for count in (1, 16) for way in ("down", "up")
     ]
     pings = [LoadWorkload(f"ping-{count}", "ping", count, "req") for count in (1, 64, 1000)]
-    return [*bulk, *pings, LoadWorkload("connect", "connect", _CALLERS, "conn"), Crowd(), Idle(),
-            Footprint()]
+    echoes = [
+        UdpWorkload(f"udp-{size}-{flows}", f"udp-echo-{size}", flows, "dgram")
+        for size in (64, 1400) for flows in (1, 64)
+    ]
+    burst = UdpWorkload("udp-gso", "udp-burst", 1, "GB", scale=1e9)
+    return [*bulk, *pings, LoadWorkload("connect", "connect", _CALLERS, "conn"), *echoes, burst,
+            Crowd(), Idle(), Footprint()]
