@@ -23,5 +23,6 @@ int run_connections(const ClientOptions& options);
 int run_reload(const ClientOptions& options);
 /// Needs `rule` or `netns`, one of them.
 int run_drain(const ClientOptions& options);
+int run_top(const ClientOptions& options);
 
 }  // namespace nsrelay

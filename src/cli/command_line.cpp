@@ -41,6 +41,7 @@ class CommandLine {
     add_connections();
     add_reload();
     add_drain();
+    add_top();
   }
 
   int run(int count, const char* const* arguments) {
@@ -140,6 +141,11 @@ class CommandLine {
           return parsed ? std::string() : text + ": " + parsed.error().message();
         })
         ->option_text("TIME");
+  }
+
+  void add_top() {
+    add_control_option(
+        add_command("top", "A live view of status", [this] { return run_top(client_options_); }));
   }
 
   void add_control_option(CLI::App& command) {

@@ -40,7 +40,8 @@ TEST_F(CommandLine, WithoutACommandIsUsageOnStderr) {
   EXPECT_EQ(status_, 2);
   EXPECT_THAT(out_, IsEmpty());
   EXPECT_THAT(err_, HasSubstr("Usage: nsrelay"));
-  for (const char* command : {"run", "check", "demo", "doctor"})
+  for (const char* command :
+       {"run", "check", "demo", "doctor", "status", "connections", "reload", "drain", "top"})
     EXPECT_THAT(err_, HasSubstr(command));
 }
 
@@ -85,7 +86,8 @@ TEST_F(CommandLine, HelpsWithEveryCommand) {
   EXPECT_EQ(status_, 0);
   EXPECT_THAT(out_, HasSubstr("doctor"));
   EXPECT_THAT(err_, IsEmpty());
-  for (const char* command : {"run", "check", "demo", "doctor"}) {
+  for (const char* command :
+       {"run", "check", "demo", "doctor", "status", "connections", "reload", "drain", "top"}) {
     run({command, "--help"});
     EXPECT_EQ(status_, 0) << command;
     EXPECT_THAT(out_, HasSubstr(std::string("Usage: nsrelay ") + command));
