@@ -1,31 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
+#include <string>
 
 #include "nsrelay/config/option_table.hpp"
+#include "option_document.hpp"
 
 namespace nsrelay {
 namespace {
-
-const std::string kDocument = NSRELAY_SOURCE_DIR "/docs/configuration.md";
-
-struct Section {
-  std::string_view name;
-  OptionScope scope;
-};
-
-constexpr Section kSections[] = {{"top", OptionScope::Top},
-                                 {"log", OptionScope::Log},
-                                 {"control", OptionScope::Control},
-                                 {"metrics", OptionScope::Metrics},
-                                 {"rule", OptionScope::Rule},
-                                 {"upstream", OptionScope::Upstream},
-                                 {"health", OptionScope::Health},
-                                 {"target", OptionScope::Target},
-                                 {"per_source", OptionScope::PerSource}};
 
 std::string code(std::string_view text) {
   return text.empty() ? "" : std::string("`").append(text).append("`");
@@ -60,41 +42,16 @@ std::string table(OptionScope scope) {
   return out;
 }
 
-std::string read_document() {
-  std::ifstream stream(kDocument);
-  std::ostringstream content;
-  content << stream.rdbuf();
-  return content.str();
-}
-
-/// The document with the tables between its markers made anew.
-std::string with_tables(std::string text) {
-  for (const auto& [name, scope] : kSections) {
-    const std::string begin = std::string("<!-- options of ").append(name).append(" -->\n");
-    const std::size_t from = text.find(begin);
-    const std::size_t to = text.find("<!-- end -->", from);
-    if (from == std::string::npos || to == std::string::npos)
-      return std::string("no marker ").append(begin);
-    text.replace(from + begin.size(), to - from - begin.size(), table(scope));
-  }
-  return text;
-}
-
 /// Make the tables anew with: NSRELAY_UPDATE_DOCS=1 config_test --gtest_filter='ConfigurationDoc.*'
 TEST(ConfigurationDoc, HasTheTablesOfTheOptionTable) {
-  const std::string text = read_document();
-  const std::string expected = with_tables(text);
-  if (std::getenv("NSRELAY_UPDATE_DOCS") != nullptr && expected.starts_with('#'))
-    std::ofstream(kDocument) << expected;
-  else
-    EXPECT_EQ(text, expected);
+  expect_up_to_date({"configuration.md", "<!-- ", " -->", table});
 }
 
 TEST(ConfigurationDoc, EveryScopeHasATable) {
   for (const Option& option : option_table()) {
     const bool is_documented =
-        std::any_of(std::begin(kSections), std::end(kSections),
-                    [&](const Section& one) { return one.scope == option.scope; });
+        std::any_of(std::begin(kOptionSections), std::end(kOptionSections),
+                    [&](const OptionSection& one) { return one.scope == option.scope; });
     EXPECT_TRUE(is_documented) << option_path(option);
   }
 }
