@@ -24,6 +24,8 @@ IoResult failure(int error) {
 
 SctpNotice notice_of_change(std::uint16_t state) {
   switch (state) {
+    case SCTP_COMM_UP:
+      return SctpNotice::Up;
     case SCTP_SHUTDOWN_COMP:
       return SctpNotice::Closed;
     case SCTP_COMM_LOST:
@@ -36,18 +38,22 @@ SctpNotice notice_of_change(std::uint16_t state) {
   }
 }
 
-SctpNotice read_notice(std::span<const std::byte> bytes) {
+void read_notice(std::span<const std::byte> bytes, SctpReceived& received) {
   sctp_assoc_change change{};
   std::memcpy(&change, bytes.data(), std::min(bytes.size(), sizeof change));
   switch (change.sac_type) {
     case SCTP_ASSOC_CHANGE:
-      return notice_of_change(change.sac_state);
+      received.notice = notice_of_change(change.sac_state);
+      received.streams = {change.sac_outbound_streams, change.sac_inbound_streams};
+      return;
     case SCTP_PARTIAL_DELIVERY_EVENT:  // its only indication is SCTP_PARTIAL_DELIVERY_ABORTED
-      return SctpNotice::PartAborted;
+      received.notice = SctpNotice::PartAborted;
+      return;
     case SCTP_SENDER_DRY_EVENT:
-      return SctpNotice::SenderDry;
+      received.notice = SctpNotice::SenderDry;
+      return;
     default:
-      return SctpNotice::Other;
+      received.notice = SctpNotice::Other;
   }
 }
 
@@ -69,7 +75,7 @@ SctpReceived receive_sctp(int fd, std::span<std::byte> buffer) noexcept {
     return {.io = {IoStatus::Eof, 0, 0}};
   SctpReceived received{.io = {IoStatus::Ok, 0, static_cast<std::size_t>(count)}};
   if ((flags & MSG_NOTIFICATION) != 0) {
-    received.notice = read_notice(buffer.first(static_cast<std::size_t>(count)));
+    read_notice(buffer.first(static_cast<std::size_t>(count)), received);
     return received;
   }
   received.ends_message = (flags & MSG_EOR) != 0;

@@ -52,10 +52,19 @@ SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
 
 SctpAssociation::~SctpAssociation() = default;
 
+/// Its association may be over by the time that it is accepted, with messages still to be read;
+/// then the first notice tells what it had.
+std::optional<SctpStreams> SctpAssociation::find_client_streams() {
+  if (const auto granted = granted_sctp_streams(client_.fd.get()))
+    return granted;
+  const auto first = receive_sctp(client_.fd.get(), context_.mover_resources().buffer);
+  return first.notice == SctpNotice::Up ? std::optional(first.streams) : std::nullopt;
+}
+
 void SctpAssociation::start() {
-  const auto streams = granted_sctp_streams(client_.fd.get());
-  if (!streams) {  // it has gone again
-    finish(Reason::ClientReset, true);
+  const auto streams = find_client_streams();
+  if (!streams) {
+    finish(Reason::OutOfMemory, true);  // of which its first notice was lost
     return;
   }
   client_.streams = *streams;
@@ -294,6 +303,7 @@ void SctpAssociation::note_notice(SctpNotice notice, Side& side) {
       side.acknowledged = true;
       return;
     case SctpNotice::None:
+    case SctpNotice::Up:
     case SctpNotice::PartAborted:
     case SctpNotice::Other:
       return;

@@ -105,6 +105,9 @@ void Connector::start() {
 }
 
 void Connector::cancel() {
+  // It may be connected by now: nobody who accepted it shall think that it ended in good order.
+  if (socket_)
+    reset_on_close(socket_.get());
   watcher_.stop_and_close(socket_);
   timer_.stop();
   outcome_.cancel();

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "nsrelay/net/io_result.hpp"
+#include "nsrelay/net/sctp_socket.hpp"
 
 namespace nsrelay {
 
@@ -21,6 +22,7 @@ struct SctpMessageInfo {
 /// What the kernel says about an association, in order with its messages (RFC 6458, 6.1).
 enum class SctpNotice : std::uint8_t {
   None,
+  Up,         ///< the association stands; `streams` says what was agreed
   Closed,     ///< over in good order: SHUTDOWN is complete
   Lost,       ///< aborted by the peer, or the peer stopped answering; SO_ERROR says which
   Restarted,  ///< the peer began anew: what was under way is lost, the number of streams may differ
@@ -35,6 +37,7 @@ struct SctpReceived {
   SctpNotice notice = SctpNotice::None;  ///< not None: there is no data
   bool ends_message = false;             ///< MSG_EOR; else the next receive gives more of it
   SctpMessageInfo info{};
+  SctpStreams streams{};  ///< with SctpNotice::Up
 };
 
 /// Receives (sctp_recvv(3)) from a non-blocking one-to-one socket that apply_sctp_options() was

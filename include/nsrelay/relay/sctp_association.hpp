@@ -86,6 +86,7 @@ class SctpAssociation final : public Forwarded {
   void on_connector_finished() noexcept;
   void on_attempt_failed(const FailedAttempt& attempt) noexcept;
 
+  std::optional<SctpStreams> find_client_streams();
   static void latch(Side& side, std::uint32_t events);
   void read_ahead();
   void begin_relaying();
