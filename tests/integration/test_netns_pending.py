@@ -10,6 +10,7 @@ from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.netns import Netns
 from harness.peers import echo, is_refused, ping, wait_connected
+from harness.sctp import kernel_has_sctp
 from harness.waiting import SLOWNESS, wait_until
 
 #: From the return of `ip address add`, or the end of DAD, to a successful connect.
@@ -210,3 +211,18 @@ def test_pending_listeners_leave_the_others_alone(lab: Lab) -> None:
         ping(client)
     assert process.threads(daemon.pid) == [daemon.pid]
     assert len(daemon.log.records(event="listener_pending")) == len(namespaces)
+
+
+@pytest.mark.skipif(kernel_has_sctp(), reason="is about kernels without SCTP")
+def test_sctp_is_pending_where_the_kernel_has_none_and_all_else_serves(lab: Lab) -> None:
+    a = lab.netns("a")
+    lab.server(lab.host, script=echo)
+    daemon = lab.daemon(
+        rule("signalling", protocol="sctp", netns=a.name, listen="127.0.0.1+127.0.0.2:2905"),
+        rule(netns=a.name),
+        listeners=1,
+    )
+    record = daemon.log.wait_for(event="listener_pending")
+    assert record["listener"] == "127.0.0.1+127.0.0.2:2905"
+    assert record["reason"].startswith("this kernel has no SCTP (modprobe sctp): socket: ")
+    ping(lab.connect(a))

@@ -13,6 +13,7 @@ from typing import Any
 from . import linux, process
 from .log import Log
 from .netns import Netns
+from .sctp import IPPROTO_SCTP
 from .waiting import DEADLINE, wait_until
 
 #: The program under test.
@@ -129,8 +130,8 @@ class Daemon:
         return process.descriptors(self.pid)
 
     @contextlib.contextmanager
-    def sockets(self) -> Iterator[list[socket.socket]]:
-        """The daemon's TCP sockets as duplicates, to ask them for their options.
+    def all_sockets(self) -> Iterator[list[socket.socket]]:
+        """The daemon's sockets as duplicates, to ask them for their options.
 
         A duplicate keeps the connection open, so they live as short as the context.
         """
@@ -145,10 +146,22 @@ class Daemon:
                         os.close(copy)
                         continue
                     copies.append(sock)
-            yield [sock for sock in copies if is_tcp(sock)]
+            yield copies
         finally:
             for sock in copies:
                 sock.close()
+
+    @contextlib.contextmanager
+    def sockets(self) -> Iterator[list[socket.socket]]:
+        """Like all_sockets(), only those of TCP."""
+        with self.all_sockets() as copies:
+            yield [sock for sock in copies if is_tcp(sock)]
+
+    @contextlib.contextmanager
+    def sctp_sockets(self) -> Iterator[list[socket.socket]]:
+        """Like all_sockets(), only those of SCTP."""
+        with self.all_sockets() as copies:
+            yield [sock for sock in copies if sock.proto == IPPROTO_SCTP]
 
     @contextlib.contextmanager
     def connection_sockets(self) -> Iterator[list[socket.socket]]:

@@ -261,6 +261,10 @@ class SctpLink:
         """A client at the relay's listener."""
         return self.lab.sctp_connect(self.client_netns, **options)
 
+    def expect_aborted(self, **options: Any) -> None:
+        """A client at the relay's listener is aborted."""
+        sctp.expect_aborted(self.client_netns, ("127.0.0.1", 8000), **options)
+
     def open(self, **options: Any) -> tuple[SctpPeer, SctpPeer]:
         """Both ends of a new association: the client and, accepted, the upstream."""
         client = self.connect(**options)

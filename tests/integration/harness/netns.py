@@ -216,6 +216,14 @@ class Netns:
         """Takes back every drop()."""
         self.run("nft", "delete table inet drops")
 
+    def go_deaf(self) -> None:
+        """Loses every packet on `lo`; for the guest, whose kernel has netem."""
+        self.run("tc", "qdisc", "replace", "dev", "lo", "root", "netem", "loss", "100%")
+
+    def hear_again(self) -> None:
+        """Takes back go_deaf()."""
+        self.run("tc", "qdisc", "delete", "dev", "lo", "root")
+
     def listens(self, port: int) -> bool:
         """Whether a TCP socket listens on `port`, without connecting to it."""
         return bool(self.run("ss", "-Hltn", f"sport = :{port}").strip())

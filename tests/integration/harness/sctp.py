@@ -14,6 +14,7 @@ import struct
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .netns import Netns
 from .peers import family_of, format_address
@@ -275,6 +276,18 @@ def connect(
         sock.close()
         raise
     return SctpPeer(sock)
+
+
+def expect_aborted(netns: Netns, endpoint: Endpoint, **options: Any) -> None:
+    """A client's association is aborted; ABORT may come before connect() has returned."""
+    try:
+        peer = connect(netns, endpoint, **options)
+    except (ConnectionRefusedError, ConnectionResetError):
+        return
+    try:
+        peer.expect_abort()
+    finally:
+        peer.close()
 
 
 def is_refused(netns: Netns, endpoint: Endpoint) -> bool:

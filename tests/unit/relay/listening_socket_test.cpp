@@ -26,6 +26,9 @@ TEST(DescribeListener, ReadsAsInTheConfiguration) {
   EXPECT_EQ(describe_listener(at("::"), 80), "[::]:80");
   EXPECT_EQ(describe_listener(at("fe80::1", "eth0"), 80), "[fe80::1%eth0]:80");
   EXPECT_EQ(describe_listener(both_families(), 80), "*:80");
+  ListenSpec endpoint = at("10.0.0.1");
+  endpoint.addresses.push_back({*IpAddress::parse("10.0.1.1"), ""});
+  EXPECT_EQ(describe_listener(endpoint, 2905), "10.0.0.1+10.0.1.1:2905");
 }
 
 class ListeningSocket : public testing::Test {

@@ -28,5 +28,16 @@ TEST_F(RelayContextTest, LogsAgainAfterFiveSecondsOfPeace) {
   EXPECT_EQ(log_.count("accept_paused"), 2);
 }
 
+TEST_F(RelayContextTest, AsksForSctpAgainAfterThirtySeconds) {
+  EXPECT_EQ(context_.why_no_sctp(), nullptr);
+  context_.note_no_sctp(Error::from_errno("socket", EPROTONOSUPPORT));
+  ASSERT_NE(context_.why_no_sctp(), nullptr);
+  EXPECT_EQ(context_.why_no_sctp()->number(), EPROTONOSUPPORT);
+  pass(std::chrono::milliseconds(29'999));
+  EXPECT_NE(context_.why_no_sctp(), nullptr);
+  pass(std::chrono::milliseconds(1));
+  EXPECT_EQ(context_.why_no_sctp(), nullptr);
+}
+
 }  // namespace
 }  // namespace nsrelay

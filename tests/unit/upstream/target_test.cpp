@@ -32,6 +32,14 @@ TEST(DependsOnNetns, WhenAnyTargetHasThePlaceholder) {
   EXPECT_TRUE(depends_on_netns(upstream));
 }
 
+TEST(Describe, NamesEveryAddressOfAnSctpEndpoint) {
+  const auto parse = [](const char* text) { return *IpAddress::parse(text); };
+  EXPECT_EQ(describe({{parse("10.0.0.5"), ""}, {parse("10.0.1.5"), ""}}, 2905),
+            "10.0.0.5+10.0.1.5:2905");
+  EXPECT_EQ(describe({{parse("2001:db8::5"), ""}, {parse("fe80::5"), "eth0"}}, 2905),
+            "[2001:db8::5]+[fe80::5%eth0]:2905");
+}
+
 TEST(PortOf, OfOnePortIsItForEveryListenerOfARange) {
   EXPECT_EQ(port_of(address("10.0.0.5", {80, 80}), 0), 80);
   EXPECT_EQ(port_of(address("10.0.0.5", {80, 80}), 7), 80);
