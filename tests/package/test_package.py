@@ -66,8 +66,10 @@ def test_what_is_installed(tree: Path) -> None:
         "usr/share/doc/nsrelay/changelog.gz",
         "usr/share/doc/nsrelay/changelog.Debian.gz",
         "usr/share/doc/nsrelay/examples/port-range.yaml",
+        "usr/share/bash-completion/completions/nsrelay",
         "usr/share/man/man1/nsrelay.1.gz",
         "usr/share/man/man5/nsrelay.yaml.5.gz",
+        "usr/share/zsh/vendor-completions/_nsrelay",
     ):
         assert (tree / file).is_file(), file
 
@@ -98,7 +100,7 @@ def test_the_configuration_belongs_to_the_administrator(package: Path, tmp_path:
 
 
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
-def test_maintainer_scripts_are_shell(package: Path, tmp_path: Path, script: str) -> None:
+def test_maintainer_scripts_are_sound(package: Path, tmp_path: Path, script: str) -> None:
     run("dpkg-deb", "--control", package, tmp_path)
     assert os.access(tmp_path / script, os.X_OK)
-    run("sh", "-n", tmp_path / script)
+    run("shellcheck", tmp_path / script)
