@@ -81,6 +81,15 @@ std::string IpAddress::to_string() const {
   return text;
 }
 
+IpAddress IpAddress::network(int prefix_length) const {
+  IpAddress network = *this;
+  const int bits = v6_ ? 128 : 32;
+  for (int bit = prefix_length; bit < bits; ++bit)
+    network.bytes_[static_cast<std::size_t>(bit / 8)] &=
+        static_cast<std::uint8_t>(~(0x80U >> static_cast<unsigned>(bit % 8)));
+  return network;
+}
+
 Result<IpNetwork> IpNetwork::parse(std::string_view text) {
   const std::size_t slash = text.find('/');
   auto address = IpAddress::parse(text.substr(0, slash));

@@ -6,6 +6,7 @@
 #include "endpoint.hpp"
 #include "names.hpp"
 #include "netns_selector.hpp"
+#include "rate.hpp"
 #include "structure_readers.hpp"
 #include "value_readers.hpp"
 
@@ -231,8 +232,9 @@ constexpr Option kInnerOptions[] = {
     {.scope = Scope::PerSource, .key = "connections",
      .read = read_field<&PerSourceLimit::connections>, .values = integer(1, kLargestInt),
      .standard = "none", .help = "connections or sessions at one time"},
-    {.scope = Scope::PerSource, .key = "rate", .read = read_field<&PerSourceLimit::rate>,
-     .values = integer(1, kLargestInt), .standard = "none",
+    {.scope = Scope::PerSource, .key = "rate",
+     .read = read_text<&PerSourceLimit::rate, parse_rate>,
+     .values = form("1 to 2147483647, also written 20/s"), .standard = "none",
      .help = "new connections or sessions per second"},
     {.scope = Scope::PerSource, .key = "prefix4", .read = read_field<&PerSourceLimit::prefix4>,
      .values = integer(0, 32), .standard = "32",

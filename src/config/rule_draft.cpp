@@ -24,6 +24,10 @@ void check_protocol_of_options(const RuleDraft& draft, FaultList& faults) {
   if (proxy != nullptr && draft.rule.protocol != Protocol::Tcp &&
       draft.rule.upstream.proxy_protocol != ProxyProtocol::None)
     faults.add(proxy->position, "upstream.proxy_protocol: only for protocol tcp");
+  const YamlNode* health = find_in_upstream(draft, "health");
+  if (health != nullptr && draft.rule.protocol == Protocol::Udp &&
+      draft.rule.upstream.health.interval)
+    faults.add(health->position, "upstream.health: only for protocol tcp, sctp");
 }
 
 void check_protocol_of_addresses(const RuleDraft& draft, FaultList& faults) {

@@ -23,9 +23,6 @@ using Text = std::string_view;
 constexpr Lack kLacking[] = {
     {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
     {Scope::Metrics, "listen", is_anything, "metrics.listen"},
-    {Scope::Health, "interval", [](Text text) { return text != "off"; }, "health interval"},
-    {Scope::PerSource, "connections", is_anything, "per_source.connections"},
-    {Scope::PerSource, "rate", is_anything, "per_source.rate"},
 };
 // clang-format on
 

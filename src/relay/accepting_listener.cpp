@@ -73,15 +73,19 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
     return AcceptStep::Done;
   }
   SocketAddress peer;
-  UniqueFd client = UniqueFd::adopt(
+  UniqueFd socket = UniqueFd::adopt(
       ::accept4(socket_.get(), peer.data(), peer.size_to_fill(), SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (!client)
+  if (!socket)
     return on_accept_error(errno);
+  AcceptedClient client{std::move(socket), peer.endpoint()};
+  std::optional<Reason> refused;
   // Behind another proxy it is the header that says who the client is.
-  if (runtime_->rule().accept_proxy || admits(runtime_->rule(), peer.endpoint().ip))
-    serve(std::move(client), peer.endpoint());
+  if (!runtime_->rule().accept_proxy)
+    refused = runtime_->refuses(client.address.ip, context_.loop().now(), client.source);
+  if (refused)
+    refuse(std::move(client), *refused);
   else
-    refuse(std::move(client), peer.endpoint());
+    serve(std::move(client));
   return AcceptStep::Accepted;
 }
 
@@ -118,20 +122,20 @@ AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
   }
 }
 
-void AcceptingListener::refuse(UniqueFd client, const IpEndpoint& address) {
-  reset_on_close(client.get());
-  client.close();
-  ++info().traffic->connections_failed[Reason::Denied];
+void AcceptingListener::refuse(AcceptedClient client, Reason reason) {
+  reset_on_close(client.socket.get());
+  client.socket.close();
+  ++info().traffic->connections_failed[reason];
   if (!context_.logs_connections())
     return;
-  const std::string peer = address.to_string();
+  const std::string peer = client.address.to_string();
   context_.log().write({.event = log_event::kConnectionFailed,
                         .rule = runtime_->rule().name,
                         .netns = info().netns,
                         .protocol = to_string(runtime_->rule().protocol),
                         .client = peer,
                         .listener = info().address,
-                        .reason = to_string(Reason::Denied)});
+                        .reason = to_string(reason)});
 }
 
 void AcceptingListener::pause(PauseReason reason, int error) {

@@ -8,6 +8,9 @@ const char* advice(DropReason reason) {
   switch (reason) {
     case DropReason::Denied:
       return "allow and deny of the rule decide";
+    case DropReason::PerSourceConnections:
+    case DropReason::PerSourceRate:
+      return "per_source of the rule; sessions that run go on";
     case DropReason::MaxSessions:
       return "max_sessions of the rule, or a shorter session_timeout";
     case DropReason::Draining:

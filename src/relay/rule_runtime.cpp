@@ -4,6 +4,22 @@
 
 namespace nsrelay {
 
+RuleRuntime::RuleRuntime(ForwardRule rule) : rule_(std::move(rule)) {
+  if (rule_.per_source.connections || rule_.per_source.rate)
+    limiter_ = std::make_unique<SourceLimiter>(rule_.per_source);
+}
+
+std::optional<Reason> RuleRuntime::refuses(const IpAddress& client, TimePoint now,
+                                           SourceLease& lease) {
+  if (!admits(rule_, client))
+    return Reason::Denied;
+  const auto refusal = limiter_ ? limiter_->admit(client, now, lease) : std::nullopt;
+  if (!refusal)
+    return std::nullopt;
+  return *refusal == SourceLimiter::Refusal::Rate ? Reason::PerSourceRate
+                                                  : Reason::PerSourceConnections;
+}
+
 void RuleRuntime::connection_began(TrafficCounters& traffic) {
   ++active_;
   ++traffic.connections_active;
@@ -36,7 +52,7 @@ void RuleRuntime::prune_pools() {
 
 void RuleRuntime::leave_gone_netns() {
   for (auto& [key, pool] : pools_)
-    pool->resolver().leave_gone_netns();
+    pool->leave_gone_netns();
 }
 
 std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {

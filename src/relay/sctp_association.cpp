@@ -33,8 +33,8 @@ bool is_refusal(int error) {
 
 SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
                                  std::shared_ptr<UpstreamPool> pool,
-                                 std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
-                                 const IpEndpoint& client_address)
+                                 std::shared_ptr<const ListenerInfo> listener,
+                                 AcceptedClient client)
     : context_(context),
       runtime_(runtime),
       pool_(std::move(pool)),
@@ -45,8 +45,9 @@ SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
       run_again_(context.loop(), Delegate<void()>::to<&SctpAssociation::on_run_again>(this)),
       began_(context.loop().now()),
       last_byte_(began_),
-      client_address_(client_address) {
-  client_.fd = std::move(client);
+      client_address_(client.address) {
+  client_.fd = std::move(client.socket);
+  source_lease_ = std::move(client.source);
   runtime_.connection_began(*listener_->traffic);
 }
 
@@ -479,6 +480,7 @@ void SctpAssociation::finish(Reason reason, bool abort) {
   if (connector_)
     connector_->cancel();
   lease_.release();
+  source_lease_.release();
   write_record(reason);
   runtime_.connection_ended(*listener_->traffic, reason);
   context_.loop().destroy_later(context_.connections().take(*this));

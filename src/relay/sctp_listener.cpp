@@ -17,9 +17,9 @@ Result<std::unique_ptr<SctpListener>> SctpListener::create(RelayContext& context
   return listener;
 }
 
-void SctpListener::serve(UniqueFd client, const IpEndpoint& address) {
+void SctpListener::serve(AcceptedClient client) {
   auto association = std::make_unique<SctpAssociation>(context(), runtime(), pool(), shared_info(),
-                                                       std::move(client), address);
+                                                       std::move(client));
   SctpAssociation& started = *association;
   context().connections().add(std::move(association));
   started.start();

@@ -29,8 +29,7 @@ constexpr Duration kMemoryRetryInterval{20};
 
 TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
                              std::shared_ptr<UpstreamPool> pool,
-                             std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
-                             const IpEndpoint& client_address)
+                             std::shared_ptr<const ListenerInfo> listener, AcceptedClient client)
     : context_(context),
       runtime_(runtime),
       pool_(std::move(pool)),
@@ -41,8 +40,12 @@ TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
       run_again_(context.loop(), Delegate<void()>::to<&TcpConnection::on_run_again>(this)),
       began_(context.loop().now()),
       last_byte_(began_),
-      client_address_(client_address) {
-  client_.fd = std::move(client);
+      client_address_(client.address) {
+  client_.fd = std::move(client.socket);
+  if (client.source) {
+    extras_ = std::make_unique<Extras>();
+    extras_->source = std::move(client.source);
+  }
   runtime_.connection_began(*listener_->traffic);
 }
 
@@ -371,6 +374,8 @@ void TcpConnection::finish(Reason reason, bool reset) {
   if (connector_)
     connector_->cancel();
   lease_.release();
+  if (extras_)
+    extras_->source.release();
   write_record(reason);
   runtime_.connection_ended(*listener_->traffic, reason);
   context_.loop().destroy_later(context_.connections().take(*this));

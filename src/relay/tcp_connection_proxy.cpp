@@ -41,10 +41,11 @@ void TcpConnection::take_proxy_header() {
     extras_->destination = addresses->destination;
   }
   extras_->header_reader.reset();
-  if (admits(runtime_.rule(), client_address_.ip))
-    connect();
+  const auto refused = runtime_.refuses(client_address_.ip, context_.loop().now(), extras_->source);
+  if (refused)
+    finish(*refused, true);
   else
-    finish(Reason::Denied, true);
+    connect();
 }
 
 /// What the upstream is told first, in one segment with what the client has sent so far.

@@ -17,9 +17,9 @@ Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
   return listener;
 }
 
-void TcpListener::serve(UniqueFd client, const IpEndpoint& address) {
+void TcpListener::serve(AcceptedClient client) {
   auto connection = std::make_unique<TcpConnection>(context(), runtime(), pool(), shared_info(),
-                                                    std::move(client), address);
+                                                    std::move(client));
   TcpConnection& started = *connection;
   context().connections().add(std::move(connection));
   started.start();

@@ -14,6 +14,19 @@ namespace {
 constexpr std::size_t kBudget = std::size_t{1024} * 1024;
 constexpr int kBatches = 4;
 
+std::optional<DropReason> drop_reason_of(std::optional<Reason> refused) {
+  if (!refused)
+    return std::nullopt;
+  switch (*refused) {
+    case Reason::PerSourceConnections:
+      return DropReason::PerSourceConnections;
+    case Reason::PerSourceRate:
+      return DropReason::PerSourceRate;
+    default:
+      return DropReason::Denied;
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<UdpDownstream>> UdpDownstream::create(RelayContext& context,
@@ -94,6 +107,9 @@ UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t
     refused = DropReason::MaxSessions;
   else if (!context_.reserve().hold())
     refused = DropReason::OutOfDescriptors;
+  SourceLease source;
+  if (!refused)
+    refused = drop_reason_of(runtime_->refuses(path.peer.ip, context_.loop().now(), source));
   if (refused) {
     drop(*refused, datagrams);
     return nullptr;
@@ -101,6 +117,7 @@ UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t
   auto session = std::make_unique<UdpSession>(context_, *runtime_, pool_, shared_from_this(),
                                               listener_->shared_info(), path);
   UdpSession& started = *session;
+  started.hold(std::move(source));
   sessions_.add(path, started);
   context_.connections().add(std::move(session));
   started.start();

@@ -254,6 +254,7 @@ void UdpSession::finish(Reason reason) {
   if (connector_)
     connector_->cancel();
   lease_.release();
+  source_.release();
   name_watch_.reset();
   if (queue_)
     drop(DropReason::NoUpstream, queue_->count());

@@ -6,6 +6,10 @@ std::string_view to_string(DropReason reason) {
   switch (reason) {
     case DropReason::Denied:
       return "denied";
+    case DropReason::PerSourceConnections:
+      return "per_source_connections";
+    case DropReason::PerSourceRate:
+      return "per_source_rate";
     case DropReason::MaxSessions:
       return "max_sessions";
     case DropReason::Draining:

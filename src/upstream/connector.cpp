@@ -143,20 +143,32 @@ bool Connector::next_address() {
       return false;
   address_ = addresses_.back();
   addresses_.pop_back();
-  deadline_ = loop_.now() + pool_.connect_timeout();
+  deadline_ = loop_.now() + connect_timeout();
   return true;
 }
 
 /// Goes on to the next target. False: none left, or its addresses are being resolved.
 bool Connector::next_target() {
   leave_target();
-  auto next = pool_.take_target(tried_, request_.client);
+  auto next = take_target();
   if (!next)
     return false;
   lease_ = *std::move(next);
   address_ = SocketAddress();
   load_target();
   return !resolving_;
+}
+
+std::optional<TargetLease> Connector::take_target() {
+  if (!request_.probe)
+    return pool_.take_target(tried_, request_.client);
+  if (!tried_.empty())
+    return std::nullopt;
+  return pool_.take_target_at(request_.probe->target);
+}
+
+Duration Connector::connect_timeout() const {
+  return request_.probe ? request_.probe->timeout : pool_.connect_timeout();
 }
 
 /// The current target, if there is one, has failed on every address.
@@ -186,9 +198,9 @@ void Connector::load_target() {
       fail(Reason::NameNotFound, "no address for " + target.host);
   } else {
     const bool has_old_answer = !pool_.resolver().addresses_of(target.host).empty();
-    const Duration patience =
-        has_old_answer ? std::min(pool_.connect_timeout(), Resolver::kPatienceWithOldAnswer)
-                       : pool_.connect_timeout();
+    const Duration patience = has_old_answer
+                                  ? std::min(connect_timeout(), Resolver::kPatienceWithOldAnswer)
+                                  : connect_timeout();
     resolving_ = true;
     timer_.start(loop_.now() + patience);
     pool_.resolver().ask(target.host, waiter_);

@@ -30,7 +30,18 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
     target.text = expand_netns(target.spec.text, listener_netns);
     target.pool = this;
     target.hash = mix(0, target.text);
+    target.health = TargetHealth(rule.upstream.health.interval.has_value());
   }
+  if (rule.upstream.health.interval)
+    health_checker_ = std::make_unique<HealthChecker>(loop, *this, rule.upstream.health);
+}
+
+UpstreamPool::~UpstreamPool() = default;
+
+void UpstreamPool::leave_gone_netns() {
+  resolver_.leave_gone_netns();
+  if (health_checker_)
+    health_checker_->leave_gone_netns();
 }
 
 std::optional<TargetLease> UpstreamPool::take_target(const TriedTargets& tried,

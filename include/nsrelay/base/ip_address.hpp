@@ -36,6 +36,9 @@ class IpAddress {
   [[nodiscard]] in6_addr v6() const;
   [[nodiscard]] std::string to_string() const;
 
+  /// The address with nothing but its first `prefix_length` bits.
+  [[nodiscard]] IpAddress network(int prefix_length) const;
+
   /// The address bytes in network order, in the first 4 or 16 places.
   [[nodiscard]] const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
 

@@ -6,6 +6,7 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/relay/accepted_client.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
@@ -38,8 +39,8 @@ class AcceptingListener : public Listener {
   /// Starts accepting. Fails with the error of epoll_ctl(2).
   Result<void> start();
 
-  /// Forwards an admitted client, an accepted non-blocking socket: begins a connection.
-  virtual void serve(UniqueFd client, const IpEndpoint& address) = 0;
+  /// Forwards an admitted client: begins a connection.
+  virtual void serve(AcceptedClient client) = 0;
 
   /// Gives the open socket `fd` of the rule `before` the options of `after`, as far as an open one
   /// can have them; false where it takes a new one.
@@ -57,7 +58,7 @@ class AcceptingListener : public Listener {
   void on_room() noexcept;
   AcceptStep accept_one();
   AcceptStep on_accept_error(int error);
-  void refuse(UniqueFd client, const IpEndpoint& address);
+  void refuse(AcceptedClient client, Reason reason);
   void pause(PauseReason reason, int error);
   void set_accepting(bool accepting);
 

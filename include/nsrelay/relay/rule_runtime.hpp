@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/relay/drop_bursts.hpp"
+#include "nsrelay/relay/source_limiter.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/telemetry/traffic_counters.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
@@ -21,7 +23,7 @@ namespace nsrelay {
 /// changes by a reload gets a new one; connections go on under the one that they began with.
 class RuleRuntime {
  public:
-  explicit RuleRuntime(ForwardRule rule) : rule_(std::move(rule)) {}
+  explicit RuleRuntime(ForwardRule rule);
   RuleRuntime(const RuleRuntime&) = delete;
   RuleRuntime& operator=(const RuleRuntime&) = delete;
 
@@ -35,6 +37,10 @@ class RuleRuntime {
       return active_ < rule_.max_sessions;
     return !rule_.max_connections || active_ < *rule_.max_connections;
   }
+
+  /// Whether `client` is served: by `allow`, `deny` and `per_source`. If not, the reason; if so,
+  /// `lease` counts it.
+  std::optional<Reason> refuses(const IpAddress& client, TimePoint now, SourceLease& lease);
 
   /// One more runs, which `traffic` counts too.
   void connection_began(TrafficCounters& traffic);
@@ -71,6 +77,7 @@ class RuleRuntime {
   [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
 
   const ForwardRule rule_;
+  std::unique_ptr<SourceLimiter> limiter_;  ///< where the rule has `per_source`
   DropBursts drop_bursts_;
   std::uint32_t active_ = 0;
   std::map<std::string, std::shared_ptr<UpstreamPool>> pools_;

@@ -10,6 +10,7 @@
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/relay/accepted_client.hpp"
 #include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/message_mover.hpp"
 #include "nsrelay/relay/message_step.hpp"
@@ -41,10 +42,9 @@ class SctpAssociation final : public Forwarded {
     Closed,      ///< will be destroyed at the end of the iteration
   };
 
-  /// Takes the accepted, non-blocking socket `client`. Borrows the rest.
+  /// Takes `client`. Borrows the rest.
   SctpAssociation(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
-                  std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
-                  const IpEndpoint& client_address);
+                  std::shared_ptr<const ListenerInfo> listener, AcceptedClient client);
   ~SctpAssociation() override;
 
   /// Starts connecting. It is in the table by now; it may have ended when this returns.
@@ -123,6 +123,7 @@ class SctpAssociation final : public Forwarded {
   Side upstream_;
   std::unique_ptr<Connector> connector_;
   TargetLease lease_;
+  SourceLease source_lease_;
   Timer timer_;
   DeferredCall run_again_;
   TimePoint began_;

@@ -11,6 +11,7 @@
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/relay/accepted_client.hpp"
 #include "nsrelay/relay/flow_step.hpp"
 #include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/proxy_header_reader.hpp"
@@ -43,10 +44,9 @@ class TcpConnection final : public Forwarded {
     Closed,          ///< will be destroyed at the end of the iteration
   };
 
-  /// Takes the accepted, non-blocking socket `client`. Borrows the rest.
+  /// Takes `client`. Borrows the rest.
   TcpConnection(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
-                std::shared_ptr<const ListenerInfo> listener, UniqueFd client,
-                const IpEndpoint& client_address);
+                std::shared_ptr<const ListenerInfo> listener, AcceptedClient client);
   ~TcpConnection() override;
 
   /// Starts connecting. The connection is in the table by now; it may have ended when this returns.
@@ -63,6 +63,7 @@ class TcpConnection final : public Forwarded {
   struct Extras {
     std::optional<ProxyHeaderReader> header_reader;  ///< while AwaitingHeader
     std::optional<IpEndpoint> destination;           ///< what the header says of it
+    SourceLease source;                              ///< where the rule has `per_source`
     std::string_view fault;                          ///< what is wrong with the header
   };
 

@@ -58,6 +58,9 @@ class UdpSession final : public Forwarded {
   /// From now on it ends when it was idle for a second.
   void drain();
 
+  /// Keeps its place among the sessions of its source until it ends.
+  void hold(SourceLease source) { source_ = std::move(source); }
+
   [[nodiscard]] const DatagramPath& path() const { return path_; }
 
   void end(Reason reason) override;
@@ -97,6 +100,7 @@ class UdpSession final : public Forwarded {
   Timer timer_;
   std::unique_ptr<Connector> connector_;
   TargetLease lease_;
+  SourceLease source_;
   std::unique_ptr<NameWatch> name_watch_;  ///< where the target is a name
   IpAddress upstream_address_;
   std::unique_ptr<DatagramQueue> queue_;

@@ -32,9 +32,15 @@ struct ConnectRequest {
   /// How far behind the first port of its range the listener is.
   std::uint16_t port_offset = 0;
   /// The client's address, which `source_hash` goes by.
-  IpAddress client;
+  IpAddress client{};
   /// SCTP: what the association is to have, seen from here.
   SctpStreams sctp_streams{};
+  /// No client: one target is tried, to see whether it answers.
+  struct Probe {
+    std::size_t target = 0;  ///< its place in the pool
+    Duration timeout{};      ///< in place of connect_timeout
+  };
+  std::optional<Probe> probe = std::nullopt;
 };
 
 /// A target that could not be connected to.
@@ -105,7 +111,9 @@ class Connector {
   void advance();
   bool next_address();
   bool next_target();
+  std::optional<TargetLease> take_target();
   void load_target();
+  [[nodiscard]] Duration connect_timeout() const;
   void leave_target();
   void load_addresses(const std::vector<IpAddress>& addresses);
   Step attempt();

@@ -12,6 +12,7 @@
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/upstream/balancer.hpp"
+#include "nsrelay/upstream/health_checker.hpp"
 #include "nsrelay/upstream/resolver.hpp"
 #include "nsrelay/upstream/source_pool.hpp"
 #include "nsrelay/upstream/target_lease.hpp"
@@ -30,6 +31,7 @@ class UpstreamPool {
   /// `listener_netns` replaces `{netns}` in the targets.
   UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef netns,
                std::string_view listener_netns, OnChange on_change = {});
+  ~UpstreamPool();
   UpstreamPool(const UpstreamPool&) = delete;
   UpstreamPool& operator=(const UpstreamPool&) = delete;
 
@@ -38,6 +40,12 @@ class UpstreamPool {
 
   /// The target that a connection of `client` tries next; nothing when it has tried all.
   std::optional<TargetLease> take_target(const TriedTargets& tried, const IpAddress& client);
+
+  /// The target at that place, for a probe.
+  TargetLease take_target_at(std::size_t index) { return {targets_[index], loop_.now()}; }
+
+  /// Lets go of a namespace that is gone and that only questions and probes still use.
+  void leave_gone_netns();
 
   /// Adds `target` to what a connection has tried.
   void add_tried(TriedTargets& tried, const TargetState& target) const;
@@ -75,6 +83,7 @@ class UpstreamPool {
   ProxyProtocol proxy_protocol_;
   Duration connect_timeout_;
   std::string bind_device_;
+  std::unique_ptr<HealthChecker> health_checker_;  ///< where the rule probes its targets
 };
 
 /// What a rule asks of the TCP sockets on either side.

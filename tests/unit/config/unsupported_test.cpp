@@ -23,22 +23,19 @@ TEST_P(Unsupported, IsAnErrorAtItsValueInThisBuildOnly) {
   EXPECT_THAT(faults_of(GetParam().text, Support::Everything), testing::IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, Unsupported,
-    testing::Values(
-        Case{"log: {target: journal}\n" + rule_with(""), "1:15: log.target journal"},
-        Case{"metrics: {listen: '*:9180'}\n" + rule_with(""), "1:19: metrics.listen '*:9180'"},
-        Case{rule_with("per_source: {connections: 5}"), "5:29: per_source.connections 5"},
-        Case{rule_with("per_source: {rate: 5}"), "5:22: per_source.rate 5"},
-        Case{upstream_with("health: {interval: 5s}"), "6:24: health interval 5s"}));
+INSTANTIATE_TEST_SUITE_P(All, Unsupported,
+                         testing::Values(Case{"log: {target: journal}\n" + rule_with(""),
+                                              "1:15: log.target journal"},
+                                         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""),
+                                              "1:19: metrics.listen '*:9180'"}));
 
 TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfEveryProtocol) {
   const std::string text =
       "log: {target: stderr}\ncontrol: {socket: ''}\n" +
       upstream_with(
-          "balance: source_hash\n    proxy_protocol: v2\n    health: {interval: off}\n"
+          "balance: source_hash\n    proxy_protocol: v2\n    health: {interval: 5s}\n"
           "    netns: same\n    source: 10.0.0.0/24\n  on_netns_delete: close\n"
-          "  accept_proxy: true\n  per_source: none\n  protocol: tcp\n"
+          "  accept_proxy: true\n  per_source: {rate: 5/s, connections: 5}\n  protocol: tcp\n"
           "  netns: [default, a, /x/y, 'pid:7']\n  mptcp: true\n  congestion: bbr\n");
   EXPECT_THAT(faults_of(text, Support::ThisBuild), testing::IsEmpty());
   EXPECT_THAT(faults_of(rule_with("protocol: udp\n  session_timeout: 5s\n  max_sessions: 9"),
@@ -57,8 +54,8 @@ TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfEveryProtocol) {
 
 TEST(Unsupported, IsReportedBesidesOtherFaults) {
   EXPECT_THAT(
-      faults_of(rule_with("per_source: {rate: 5}\n  max_message: 5KiB"), Support::ThisBuild),
-      testing::ElementsAre("5:22: per_source.rate 5: not supported by this build",
+      faults_of("log: {target: journal}\n" + rule_with("max_message: 5KiB"), Support::ThisBuild),
+      testing::ElementsAre("1:15: log.target journal: not supported by this build",
                            "6:3: max_message: only for protocol sctp"));
 }
 

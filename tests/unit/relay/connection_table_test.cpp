@@ -15,7 +15,7 @@ class ConnectionTableTest : public test::RelayTest {
 
   Forwarded& add() {
     auto made = std::make_unique<TcpConnection>(context_, runtime(), pool(), listener_info(),
-                                                UniqueFd(), IpEndpoint{});
+                                                AcceptedClient{});
     Forwarded& added = *made;
     table_.add(std::move(made));
     return added;

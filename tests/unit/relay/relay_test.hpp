@@ -60,9 +60,9 @@ class RelayTest : public LoopTest {
 
   /// A connection of `client`, in the table and started.
   TcpConnection& serve(UniqueFd client) {
-    auto made = std::make_unique<TcpConnection>(context_, runtime(), pool(), listener_info(),
-                                                std::move(client),
-                                                IpEndpoint{*IpAddress::parse("192.0.2.1"), 5000});
+    auto made = std::make_unique<TcpConnection>(
+        context_, runtime(), pool(), listener_info(),
+        AcceptedClient{std::move(client), IpEndpoint{*IpAddress::parse("192.0.2.1"), 5000}});
     TcpConnection& connection = *made;
     context_.connections().add(std::move(made));
     connection.start();
