@@ -59,17 +59,22 @@ std::unique_ptr<ListenerStore> ListenerStore::from_environment() {
   return std::make_unique<ListenerStore>(keeps, inherited_descriptors());
 }
 
-UniqueFd ListenerStore::take(const ListenerKey& key, const std::function<bool(int fd)>& is_it) {
+UniqueFd ListenerStore::take(const ListenerKey& key,
+                             const std::function<bool(int fd, bool is_named)>& is_it) {
   const auto [first, last] = inherited_.equal_range(key.cookie);
-  const auto found = std::find_if(
-      first, last, [&](const auto& candidate) { return is_it(candidate.second.fd.get()); });
+  if (first == last)
+    return {};
+  const std::string own_name = store_name(key);
+  const auto found = std::find_if(first, last, [&](const auto& candidate) {
+    return is_it(candidate.second.fd.get(), candidate.second.name == own_name);
+  });
   if (found == last)
     return {};
   Inherited taken = std::move(found->second);
   inherited_.erase(found);
   if (!keeps_)
     return std::move(taken.fd);
-  if (taken.name == store_name(key))
+  if (taken.name == own_name)
     kept_.insert(std::move(taken.name));
   else
     remove_from_store(taken.name);

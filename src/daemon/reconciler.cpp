@@ -239,8 +239,9 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
 }
 
 UniqueFd Reconciler::take_inherited(const DesiredListener& wanted) {
-  return store_.take(wanted.key, [&](int fd) {
-    return is_listening_socket(fd, *wanted.rule, *wanted.listen, wanted.port, *wanted.netns->netns);
+  return store_.take(wanted.key, [&](int fd, bool is_named) {
+    return is_listening_socket(fd, *wanted.rule, *wanted.listen, wanted.port, *wanted.netns->netns,
+                               is_named);
   });
 }
 

@@ -62,10 +62,21 @@ bool is_bound_to(int fd, const SocketAddress& wanted) {
          bound.scope() == wanted.scope();
 }
 
-bool is_bound_to(int fd, const std::vector<SocketAddress>& wanted, Protocol protocol) {
-  if (protocol == Protocol::Sctp && !wanted.front().endpoint().ip.is_any())
-    return is_sctp_bound_to(fd, wanted);
-  return is_bound_to(fd, wanted.front());
+bool is_sctp_wildcard(int fd, const SocketAddress& wanted, bool is_named) {
+  SocketAddress bound;
+  if (::getsockname(fd, bound.data(), bound.size_to_fill()) != 0)
+    return false;
+  return bound.endpoint().port == wanted.endpoint().port &&
+         (bound.endpoint().ip.is_any() || is_named);
+}
+
+bool is_bound_to(int fd, const std::vector<SocketAddress>& wanted, Protocol protocol,
+                 bool is_named) {
+  const SocketAddress& first = wanted.front();
+  if (protocol != Protocol::Sctp)
+    return is_bound_to(fd, first);
+  return first.endpoint().ip.is_any() ? is_sctp_wildcard(fd, first, is_named)
+                                      : is_sctp_bound_to(fd, wanted);
 }
 
 bool has_fixed_options(int fd, const ForwardRule& rule, const ListenSpec& listen, bool v6) {
@@ -78,14 +89,14 @@ bool has_fixed_options(int fd, const ForwardRule& rule, const ListenSpec& listen
 }  // namespace
 
 bool is_listening_socket(int fd, const ForwardRule& rule, const ListenSpec& listen,
-                         std::uint16_t port, const Netns& netns) {
+                         std::uint16_t port, const Netns& netns, bool is_named) {
   const auto cookie = netns_cookie_of_socket(fd);
   if (!cookie || *cookie != netns.cookie() || !has_protocol(fd, rule))
     return false;
   if (rule.protocol != Protocol::Udp && get_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
     return false;
   const auto addresses = bind_addresses(listen, port, netns);
-  return addresses && is_bound_to(fd, *addresses, rule.protocol) &&
+  return addresses && is_bound_to(fd, *addresses, rule.protocol, is_named) &&
          has_fixed_options(fd, rule, listen, addresses->front().family() == AF_INET6);
 }
 

@@ -43,8 +43,8 @@ class ListenerStore {
   [[nodiscard]] bool keeps() const { return keeps_; }
 
   /// An inherited socket that `is_it` takes for the one that `key` describes; empty if there is
-  /// none.
-  UniqueFd take(const ListenerKey& key, const std::function<bool(int fd)>& is_it);
+  /// none. `is_it` is also told whether the socket came under the name of this listener.
+  UniqueFd take(const ListenerKey& key, const std::function<bool(int fd, bool is_named)>& is_it);
 
   /// Stores the socket of a listener that has opened; does nothing where it is in the store.
   void keep(const ListenerKey& key, int fd);

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import linux
 from harness.daemon import Rule
 from harness.waiting import wait_until
 
@@ -100,10 +102,14 @@ class Service:
 def listening_inodes(pid: int, ports: Sequence[int]) -> set[int]:
     """The sockets of the process that listen on, or are bound to, these ports of its namespace."""
     found = set()
-    for table in ("tcp", "udp"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) in ports and fields[3] in ("0A", "07"):
-                found.add(int(fields[9]))
-    ours = {os.stat(f"/proc/{pid}/fd/{fd}").st_ino for fd in os.listdir(f"/proc/{pid}/fd")}
-    return found & ours
+    for fd in map(int, os.listdir(f"/proc/{pid}/fd")):
+        if not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+            continue
+        with socket.socket(fileno=linux.pidfd_getfd(pid, fd)) as sock:
+            is_listener = sock.family == socket.AF_INET and (
+                sock.type == socket.SOCK_DGRAM
+                or sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            )
+            if is_listener and sock.getsockname()[1] in ports:
+                found.add(os.fstat(sock.fileno()).st_ino)
+    return found

@@ -96,8 +96,8 @@ def test_reload_keeps_sockets_and_a_wrong_file_changes_nothing(service: Service)
 class Stream:
     """Clients that come one after the other until stop(), four at a time."""
 
-    def __init__(self, lab: Lab, port: int) -> None:
-        self._lab, self._port = lab, port
+    def __init__(self, port: int, protocol: int) -> None:
+        self._port, self._protocol = port, protocol
         self._ending = threading.Event()
         self.served = 0
         self._pool = concurrent.futures.ThreadPoolExecutor(4)
@@ -106,7 +106,9 @@ class Stream:
     def _run(self) -> int:
         count = 0
         while not self._ending.is_set():
-            with socket.create_connection(("127.0.0.1", self._port), timeout=60) as client:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM, self._protocol) as client:
+                client.settimeout(60)
+                client.connect(("127.0.0.1", self._port))
                 client.sendall(b"ping")
                 assert client.recv(4) == b"ping"
             count += 1
@@ -119,16 +121,21 @@ class Stream:
         return sum(client.result(timeout=120) for client in self._clients)
 
 
-def serve_at_home(lab: Lab) -> None:
+def serve_at_home(lab: Lab, protocol: int = socket.IPPROTO_TCP) -> None:
     """An echo in the guest's own namespace, where the service's default is."""
-    listener = socket.create_server(("127.0.0.1", 9000), backlog=128)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 9000))
+    listener.listen(128)
     lab.on_close(listener.close)
-    lab.on_close(lambda: listener.shutdown(socket.SHUT_RDWR))  # before it: ends accept()
+    listener.settimeout(0.2)  # a blocked accept() would keep it open
 
     def accept() -> None:
         while True:
             try:
                 peer, _ = listener.accept()
+            except TimeoutError:
+                continue
             except OSError:
                 return
             threading.Thread(target=answer, args=(peer,), daemon=True).start()
@@ -141,11 +148,16 @@ def serve_at_home(lab: Lab) -> None:
     threading.Thread(target=accept, daemon=True).start()
 
 
-def test_restart_under_a_stream_of_connections_refuses_none(lab: Lab, service: Service) -> None:
-    serve_at_home(lab)
-    service.start(rule())
+@pytest.mark.parametrize("name", ["tcp", "sctp"])
+def test_restart_under_a_stream_of_clients_refuses_none(
+    lab: Lab, service: Service, name: str
+) -> None:
+    protocol = {"tcp": socket.IPPROTO_TCP, "sctp": socket.IPPROTO_SCTP}[name]
+    serve_at_home(lab, protocol)
+    service.start(rule(protocol=name))
     before = listening_inodes(service.pid, [8000])
-    stream = Stream(lab, 8000)
+    assert len(before) == 1
+    stream = Stream(8000, protocol)
     for _ in range(3):
         pid, served = service.pid, stream.served
         service.systemctl("restart")
