@@ -26,35 +26,31 @@ Result<void> notify(int fd, std::uint16_t type, const char* what) {
   return set_sctp_option(fd, SCTP_EVENT, &event, sizeof event, what);
 }
 
-/// The kernel doubles it for its own overhead. Forced where privileges allow, else capped.
-Result<void> set_buffer(int fd, int forced_option, int option, ByteSize size, const char* what) {
-  const int bytes = static_cast<int>(std::min<std::uint64_t>(
-      size.bytes, static_cast<std::uint64_t>(std::numeric_limits<int>::max())));
-  if (::setsockopt(fd, SOL_SOCKET, forced_option, &bytes, sizeof bytes) == 0)
-    return {};
-  return set_option(fd, SOL_SOCKET, option, bytes, what);
-}
+struct Buffer {
+  int option;
+  int forced_option;
+  const char* name;
+};
 
-/// At least `least`: what there is, or what is wanted.
-Result<void> set_buffers(int fd, const SctpOptions& options) {
-  int send_buffer = 0;
-  socklen_t size = sizeof send_buffer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, &size) != 0)
-    return Error::from_errno("SO_SNDBUF");
-  const std::uint64_t least = options.longest_message.bytes;
-  Result<void> set;
-  if (options.send_buffer)
-    set = set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, {std::max(options.send_buffer->bytes, least)},
-                     "SO_SNDBUF");
-  else if (static_cast<std::uint64_t>(send_buffer) < least)
-    set = set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, {least}, "SO_SNDBUF");
-  if (set && options.receive_buffer)
-    set = set_option(fd, SOL_SOCKET, SO_RCVBUF,
-                     static_cast<int>(std::min<std::uint64_t>(
-                         options.receive_buffer->bytes,
-                         static_cast<std::uint64_t>(std::numeric_limits<int>::max()))),
-                     "SO_RCVBUF");
-  return set;
+constexpr Buffer kSendBuffer = {SO_SNDBUF, SO_SNDBUFFORCE, "SO_SNDBUF"};
+constexpr Buffer kReceiveBuffer = {SO_RCVBUF, SO_RCVBUFFORCE, "SO_RCVBUF"};
+
+/// What is wanted, or what there is, but so much at least that a message of `least` bytes fits. The
+/// kernel doubles what it is given, and counts its own overhead. Forced where privileges allow.
+Result<void> set_buffer(int fd, const Buffer& buffer, std::optional<ByteSize> wanted,
+                        ByteSize least) {
+  int present = 0;
+  socklen_t size = sizeof present;
+  if (::getsockopt(fd, SOL_SOCKET, buffer.option, &present, &size) != 0)
+    return Error::from_errno(buffer.name);
+  if (!wanted && static_cast<std::uint64_t>(present) >= 2 * least.bytes)
+    return {};
+  const std::uint64_t bytes = std::max(wanted ? wanted->bytes : 0, least.bytes);
+  const int value =
+      static_cast<int>(std::min<std::uint64_t>(bytes, std::numeric_limits<int>::max()));
+  if (::setsockopt(fd, SOL_SOCKET, buffer.forced_option, &value, sizeof value) == 0)
+    return {};
+  return set_option(fd, SOL_SOCKET, buffer.option, value, buffer.name);
 }
 
 /// As sctp_bindx(3) and sctp_connectx(3) want them: one behind the other, each in its own length.
@@ -92,7 +88,10 @@ Result<void> apply_sctp_options(int fd, const SctpOptions& options) {
     set = notify(fd, SCTP_ASSOC_CHANGE, "SCTP_ASSOC_CHANGE");
   if (set)
     set = notify(fd, SCTP_PARTIAL_DELIVERY_EVENT, "SCTP_PARTIAL_DELIVERY_EVENT");
-  return set ? set_buffers(fd, options) : set;
+  if (set)
+    set = set_buffer(fd, kSendBuffer, options.send_buffer, options.longest_message);
+  return set ? set_buffer(fd, kReceiveBuffer, options.receive_buffer, options.longest_message)
+             : set;
 }
 
 Result<void> request_sctp_streams(int fd, SctpStreams streams) {

@@ -79,7 +79,7 @@ def test_socat_in_the_relays_place_loses_what_belongs_to_a_message(lab: Lab) -> 
 
 
 @pytest.mark.skipif(not shutil.which("docker-proxy"), reason="docker.io is not installed")
-def test_docker_proxy_in_the_relays_place_splits_messages(lab: Lab) -> None:
+def test_docker_proxy_in_the_relays_place_splits_and_renumbers_messages(lab: Lab) -> None:
     """The peer that fails: its buffer has 32 KiB."""
     client_netns = lab.netns("a")
     server = lab.sctp_server(lab.host, receive_buffer=1 << 20)
@@ -90,7 +90,8 @@ def test_docker_proxy_in_the_relays_place_splits_messages(lab: Lab) -> None:
         "-container-ip 127.0.0.1 -container-port 9000 3>/dev/null",
         ready=lambda: _listens(lab, 8000))
     client = lab.sctp_connect(client_netns, ("10.5.0.2", 8000), send_buffer=1 << 20)
-    client.send(b"x" * 40_000)
+    client.send(Message(b"x" * 40_000, stream=3, ppid=42))
     got = server.accept().recv()
     assert got is not None and len(got.data) < 40_000
+    assert (got.stream, got.ppid) == (0, 0)
 

@@ -22,8 +22,9 @@ struct SctpOptions {
 /// Sets everything that `options` asks for on a socket of SOCK_STREAM and IPPROTO_SCTP, before
 /// listen(2) or connect(2); an open one may have it changed. Asks for the notifications that
 /// receive_sctp() understands (RFC 6458, 6.1), and for what belongs to each message
-/// (SCTP_RECVRCVINFO). The kernel sends no message that is longer than the send buffer, so that is
-/// made large enough where privileges allow it (SO_SNDBUFFORCE, else net.core.wmem_max caps it).
+/// (SCTP_RECVRCVINFO). The kernel sends no message that is longer than the send buffer, and takes
+/// one that is longer than the receive window in slow steps: both buffers hold the longest message,
+/// where privileges allow it (SO_SNDBUFFORCE; else net.core.wmem_max and rmem_max cap them).
 Result<void> apply_sctp_options(int fd, const SctpOptions& options);
 
 /// Streams of an association, seen from this end.
