@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "demo_http.hpp"
+#include "demo_sctp.hpp"
 #include "demo_stage.hpp"
 #include "demo_udp.hpp"
 #include "exit_status.hpp"
@@ -65,6 +66,18 @@ Result<void> play_udp(const Interruptible& signals, const DemoStage& stage,
   return {};
 }
 
+/// A round of messages through nsrelay from one namespace.
+Result<void> play_sctp(const Interruptible& signals, const DemoStage& stage,
+                       const DemoStage::Place& place, TextTable& table) {
+  auto answer = exchange_messages(signals, *place.netns, stage.listener());
+  if (!answer)
+    return std::move(answer).error().with_context("SCTP in " + place.name);
+  table.add({place.name, stage.listener().to_string(), stage.echo_upstream(),
+             std::to_string(answer->messages) + " SCTP messages", "each came back whole",
+             std::to_string(answer->bytes), format_time(answer->time)});
+  return {};
+}
+
 Result<void> perform(const Interruptible& signals) {
   auto made = DemoStage::set_up(signals);
   if (!made)
@@ -87,8 +100,14 @@ Result<void> perform(const Interruptible& signals) {
         return played;
     if (auto played = play_udp(signals, stage, place, table); !played)
       return played;
+    if (!stage.has_sctp())
+      continue;
+    if (auto played = play_sctp(signals, stage, place, table); !played)
+      return played;
   }
   table.print(std::cout, *style.strong != '\0');
+  if (!stage.has_sctp())
+    std::cout << "(No SCTP: " << stage.why_no_sctp() << ")\n";
   std::cout << "\nLog\n" << style.dim;
   for (const std::string& line : stage.stop_and_read_log())
     if (line.find("event=connection_closed") != std::string::npos)

@@ -10,10 +10,12 @@
 #include <sstream>
 
 #include "demo_http.hpp"
+#include "demo_sctp.hpp"
 #include "demo_udp.hpp"
 #include "exit_status.hpp"
 #include "nsrelay/config/config_loader.hpp"
 #include "nsrelay/daemon/daemon.hpp"
+#include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
@@ -63,9 +65,9 @@ int run_relay(const std::string& configuration) {
 
 Result<std::unique_ptr<DemoStage>> DemoStage::set_up(const Interruptible& signals) {
   std::unique_ptr<DemoStage> stage(new DemoStage(signals));
-  for (auto step :
-       {&DemoStage::make_namespaces, &DemoStage::choose_port, &DemoStage::start_upstream,
-        &DemoStage::start_echo, &DemoStage::start_relay, &DemoStage::wait_until_listening})
+  for (auto step : {&DemoStage::make_namespaces, &DemoStage::choose_port,
+                    &DemoStage::start_upstream, &DemoStage::start_echo, &DemoStage::start_sctp_echo,
+                    &DemoStage::start_relay, &DemoStage::wait_until_listening})
     if (auto done = (stage.get()->*step)(); !done)
       return std::move(done).error();
   return stage;
@@ -118,22 +120,29 @@ Result<void> DemoStage::start_echo() {
   return {};
 }
 
+/// Where the kernel has SCTP; elsewhere the demonstration does without.
+Result<void> DemoStage::start_sctp_echo() {
+  auto socket = listen_sctp_in(upstream_->netns(), loopback(kEchoPort));
+  if (!socket && is_sctp_missing(socket.error().number())) {
+    why_no_sctp_ = socket.error().message();
+    return {};
+  }
+  if (!socket)
+    return std::move(socket).error();
+  auto child = ChildProcess::start(signals_, [&]() -> int { serve_sctp_echo(socket->get()); });
+  if (!child)
+    return std::move(child).error();
+  sctp_process_ = *std::move(child);
+  return {};
+}
+
 Result<void> DemoStage::start_relay() {
   std::ostringstream text;
   text << "rules:\n"
-       << "  - name: web\n"
-       << "    netns: [default, " << blue_->name() << ", " << green_->name() << "]\n"
-       << "    listen: 127.0.0.1:" << port_ << "\n"
-       << "    upstream:\n"
-       << "      targets: 127.0.0.1:" << kUpstreamPort << "\n"
-       << "      netns: " << upstream_->name() << "\n"
-       << "  - name: echo\n"
-       << "    protocol: udp\n"
-       << "    netns: [default, " << blue_->name() << ", " << green_->name() << "]\n"
-       << "    listen: 127.0.0.1:" << port_ << "\n"
-       << "    upstream:\n"
-       << "      targets: 127.0.0.1:" << kEchoPort << "\n"
-       << "      netns: " << upstream_->name() << "\n";
+       << rule_text("web", Protocol::Tcp, kUpstreamPort)
+       << rule_text("echo", Protocol::Udp, kEchoPort);
+  if (has_sctp())
+    text << rule_text("signalling", Protocol::Sctp, kEchoPort);
   configuration_ = text.str();
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0)
@@ -148,6 +157,19 @@ Result<void> DemoStage::start_relay() {
     return std::move(child).error();
   relay_process_ = *std::move(child);
   return {};
+}
+
+std::string DemoStage::rule_text(const char* name, Protocol protocol, std::uint16_t target) const {
+  std::ostringstream text;
+  text << "  - name: " << name << "\n";
+  if (protocol != Protocol::Tcp)
+    text << "    protocol: " << to_string(protocol) << "\n";
+  text << "    netns: [default, " << blue_->name() << ", " << green_->name() << "]\n"
+       << "    listen: 127.0.0.1:" << port_ << "\n"
+       << "    upstream:\n"
+       << "      targets: 127.0.0.1:" << target << "\n"
+       << "      netns: " << upstream_->name() << "\n";
+  return text.str();
 }
 
 Result<void> DemoStage::wait_until_listening() {

@@ -7,6 +7,7 @@
 #include "child_process.hpp"
 #include "interruptible.hpp"
 #include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/config/forward_rule.hpp"
 #include "nsrelay/net/socket_address.hpp"
 #include "nsrelay/netns/throwaway_netns.hpp"
 
@@ -35,6 +36,9 @@ class DemoStage {
   [[nodiscard]] std::string upstream() const;
   [[nodiscard]] std::string echo_upstream() const;
   [[nodiscard]] const std::string& configuration() const { return configuration_; }
+  /// Whether the kernel has SCTP, else why it is not shown.
+  [[nodiscard]] bool has_sctp() const { return why_no_sctp_.empty(); }
+  [[nodiscard]] const std::string& why_no_sctp() const { return why_no_sctp_; }
   [[nodiscard]] bool usual_port_was_taken() const;
 
   /// Ends nsrelay and returns the records that it wrote.
@@ -47,7 +51,10 @@ class DemoStage {
   Result<void> choose_port();
   Result<void> start_upstream();
   Result<void> start_echo();
+  Result<void> start_sctp_echo();
   Result<void> start_relay();
+  [[nodiscard]] std::string rule_text(const char* name, Protocol protocol,
+                                      std::uint16_t target) const;
   Result<void> wait_until_listening();
   bool read_log();
 
@@ -57,10 +64,12 @@ class DemoStage {
   std::unique_ptr<ThrowawayNetns> upstream_;
   std::uint16_t port_ = 0;
   std::string configuration_;
+  std::string why_no_sctp_;
   UniqueFd log_pipe_;
   std::string log_;
   ChildProcess upstream_process_;
   ChildProcess echo_process_;
+  ChildProcess sctp_process_;
   ChildProcess relay_process_;
 };
 
