@@ -79,7 +79,7 @@ def test_socat_in_the_relays_place_loses_what_belongs_to_a_message(lab: Lab) -> 
 
 
 @pytest.mark.skipif(not shutil.which("docker-proxy"), reason="docker.io is not installed")
-def test_docker_proxy_in_the_relays_place_splits_and_renumbers_messages(lab: Lab) -> None:
+def test_docker_proxy_in_the_relays_place_splits_messages(lab: Lab) -> None:
     """The peer that fails: its buffer has 32 KiB."""
     client_netns = lab.netns("a")
     server = lab.sctp_server(lab.host, receive_buffer=1 << 20)
@@ -92,6 +92,21 @@ def test_docker_proxy_in_the_relays_place_splits_and_renumbers_messages(lab: Lab
     client = lab.sctp_connect(client_netns, ("10.5.0.2", 8000), send_buffer=1 << 20)
     client.send(Message(b"x" * 40_000, stream=3, ppid=42))
     got = server.accept().recv()
-    assert got is not None and len(got.data) < 40_000
-    assert (got.stream, got.ppid) == (0, 0)
+    assert got is not None and (got.stream, got.ppid) == (3, 42)
+    assert len(got.data) < 40_000
+
+
+@pytest.mark.skipif(not shutil.which("docker-proxy"), reason="docker.io is not installed")
+def test_docker_proxy_in_the_relays_place_has_its_own_number_of_streams(lab: Lab) -> None:
+    """The peer that fails: the upstream is not asked for as many as the client has."""
+    client_netns = lab.netns("a")
+    server = lab.sctp_server(lab.host)
+    client_netns.connect_to(lab.host, "10.5.0.1/24", "10.5.0.2/24")
+    lab.program(
+        lab.host, "sh", "-c",
+        "exec docker-proxy -proto sctp -host-ip 0.0.0.0 -host-port 8000 "
+        "-container-ip 127.0.0.1 -container-port 9000 3>/dev/null",
+        ready=lambda: _listens(lab, 8000))
+    lab.sctp_connect(client_netns, ("10.5.0.2", 8000), outbound=64)
+    assert server.accept().streams()[1] != 64
 
