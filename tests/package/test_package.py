@@ -74,9 +74,10 @@ def test_what_is_installed(tree: Path) -> None:
         assert (tree / file).is_file(), file
 
 
-def test_the_program_is_stripped_and_runs(tree: Path) -> None:
+def test_the_program_is_stripped_and_hardened_and_runs(tree: Path) -> None:
     program = tree / "usr/bin/nsrelay"
     assert ".symtab" not in run("readelf", "--section-headers", program)
+    assert "BIND_NOW" in run("readelf", "--dynamic", program)
     assert run(program, "--version").startswith("nsrelay ")
 
 
