@@ -71,7 +71,7 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
       store_(ListenerStore::from_environment()),
       reconciler_(context_, registry_, drainer_, *store_, config_),
       control_(context_, registry_, reconciler_, [this] { return reload(); }),
-      watcher_(*loop_, registry_, Delegate<void()>::to<&Daemon::on_netns_change>(this)),
+      watcher_(*loop_, registry_, NetnsWatcher::Callback::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)),
       hand_over_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_handed_over>(this)),
@@ -151,6 +151,7 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   drainer_.set_patience(config_->drain_timeout);
   const Reconciler::Changes changes = reconciler_.replace_config(config_);
   control_.set_config(config_);
+  watcher_.follow_again();
   log_.write({.event = log_event::kReload,
               .more = {{"result", "ok"},
                        {"rules", std::to_string(config_->rules.size())},
@@ -162,15 +163,14 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
 
 void Daemon::on_tick() noexcept {
   const std::size_t pending = reconciler_.pending();
-  if (pending > 0)
-    reconciler_.reconcile();
+  reconciler_.retry();
   tick_timer_.start(loop_->now() + (pending > kMany ? kRetryOfMany : kRetry));
 }
 
-void Daemon::on_netns_change() noexcept {
+void Daemon::on_netns_change(const NetnsChanges& changes) noexcept {
   if (!stopping_)
-    reconciler_.reconcile();
-  drainer_.end_orphans(registry_.present_cookies());
+    reconciler_.reconcile(changes);
+  drainer_.end_orphans(changes.gone);
 }
 
 void Daemon::begin_stop() {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 namespace nsrelay {
 namespace {
+
+constexpr std::size_t kConnectionsPerSlice = 1024;
 
 template <class Visit>
 void for_each_side(const Forwarded& one, Visit visit) {
@@ -30,24 +33,57 @@ Drainer::Drainer(RelayContext& context, Duration patience)
     : loop_(context.loop()),
       context_(context),
       patience_(patience),
+      next_slice_(loop_, Delegate<void()>::to<&Drainer::walk_on>(this)),
       timer_(loop_.timers(), Delegate<void()>::to<&Drainer::on_deadline>(this)) {}
 
-void Drainer::end_orphans(const std::set<std::uint64_t>& present) {
-  context_.connections().for_each([&](Forwarded& one) {
-    const OnNetnsDelete policy = one.runtime().rule().on_netns_delete;
-    bool is_over = false;
-    for_each_side(one, [&](std::uint64_t cookie) {
-      if (present.contains(cookie))
-        return;
-      is_over |= policy == OnNetnsDelete::Close;
-      if (policy == OnNetnsDelete::Drain)
-        namespaces_.try_emplace(cookie, loop_.now() + patience_);
-    });
-    if (is_over)
-      one.end(Reason::NetnsDeleted);
-  });
-  context_.lingering().reset_orphans(present);
+void Drainer::end_orphans(const std::set<std::uint64_t>& gone) {
+  if (gone.empty())
+    return;
+  gone_.insert(gone.begin(), gone.end());
+  context_.lingering().reset_in(gone_);
+  if (next_slice_.is_scheduled())
+    again_ = true;
+  else
+    begin_walk();
+}
+
+void Drainer::begin_walk() {
+  again_ = false;
+  still_used_.clear();
+  place_ = context_.connections().size();
+  walk_on();
+}
+
+/// From the end of the table: there a connection that ends meanwhile leaves its place to one that
+/// was looked at already. What begins meanwhile cannot be in a namespace that is gone.
+void Drainer::walk_on() noexcept {
+  place_ = context_.connections().visit_before(place_, kConnectionsPerSlice,
+                                               [this](Forwarded& one) { look_at(one); });
   start_timer();
+  if (place_ > 0) {
+    next_slice_.schedule();
+  } else if (again_) {
+    begin_walk();
+  } else {
+    gone_ = std::exchange(still_used_, {});
+    context_.lingering().reset_in(gone_);
+  }
+}
+
+void Drainer::look_at(Forwarded& one) {
+  const OnNetnsDelete policy = one.runtime().rule().on_netns_delete;
+  bool is_over = false;
+  for_each_side(one, [&](std::uint64_t cookie) {
+    if (!gone_.contains(cookie))
+      return;
+    is_over |= policy == OnNetnsDelete::Close;
+    if (policy != OnNetnsDelete::Close)
+      still_used_.insert(cookie);
+    if (policy == OnNetnsDelete::Drain)
+      namespaces_.try_emplace(cookie, loop_.now() + patience_);
+  });
+  if (is_over)
+    one.end(Reason::NetnsDeleted);
 }
 
 void Drainer::drain(const RuleRuntime& runtime) {

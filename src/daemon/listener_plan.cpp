@@ -62,6 +62,16 @@ std::vector<DesiredListener> expand(const Config& config, const NetnsLookup& loo
   return expansion.take();
 }
 
+std::vector<DesiredListener> expand_among(const Config& config,
+                                          const std::vector<NetnsRef>& entries) {
+  return expand(config, [&](const NetnsSelector& selector) {
+    std::vector<NetnsRef> meant;
+    std::copy_if(entries.begin(), entries.end(), std::back_inserter(meant),
+                 [&](const NetnsRef& entry) { return means(selector, *entry); });
+    return meant;
+  });
+}
+
 ListenerDiff diff(const std::vector<ListenerKey>& actual, const std::vector<ListenerKey>& desired) {
   ListenerDiff result;
   std::set_difference(actual.begin(), actual.end(), desired.begin(), desired.end(),

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "nsrelay/base/scope_exit.hpp"
+#include "nsrelay/netns/netns_scope.hpp"
 #include "nsrelay/relay/inherited_socket.hpp"
 #include "nsrelay/relay/listener_factory.hpp"
 #include "nsrelay/relay/listening_socket.hpp"
@@ -14,10 +15,33 @@ namespace {
 constexpr int kOpensPerSlice = 64;
 constexpr const char* kDrained = "drained; a reload opens it again";
 constexpr auto kRouteInterval = std::chrono::milliseconds(5);
+constexpr auto kTidyInterval = std::chrono::milliseconds(100);
 
 /// Whether a listener could not be opened for want of an address or an interface.
 bool waits_for_route(int error) {
   return error == EADDRNOTAVAIL || error == ENODEV;
+}
+
+std::map<ListenerKey, DesiredListener> plan_of(std::vector<DesiredListener> listeners) {
+  std::map<ListenerKey, DesiredListener> plan;
+  for (DesiredListener& one : listeners)
+    plan.emplace(ListenerKey(one.key), std::move(one));
+  return plan;
+}
+
+/// The interfaces that a listener is bound to by name, with their indices; 0: it is not there.
+std::map<std::string, std::uint32_t> interfaces_of(const DesiredListener& wanted) {
+  std::map<std::string, std::uint32_t> interfaces;
+  if (!wanted.rule->bind_device.empty())
+    interfaces[wanted.rule->bind_device] = 0;
+  for (const ZonedAddress& address : wanted.listen->addresses)
+    if (!address.zone.empty())
+      interfaces[address.zone] = 0;
+  const ScopeExit park([&] { wanted.netns->netns->park(); });
+  for (auto& [name, index] : interfaces)
+    if (const auto found = interface_index_in(*wanted.netns->netns, name))
+      index = *found;
+  return interfaces;
 }
 
 template <class Map>
@@ -56,10 +80,11 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
       store_(store),
       config_(std::move(config)),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
-      appeared_(context.loop(), kRouteInterval,
-                Delegate<void()>::to<&Reconciler::reconcile>(this)) {
-  if (auto routes = RouteMonitor::create(context.loop(),
-                                         Delegate<void()>::to<&CoalescedCall::request>(&appeared_)))
+      routes_changed_(context.loop(), kRouteInterval,
+                      Delegate<void()>::to<&Reconciler::on_routes>(this)),
+      tidy_(context.loop(), kTidyInterval, Delegate<void()>::to<&Reconciler::tidy>(this)) {
+  if (auto routes = RouteMonitor::create(
+          context.loop(), RouteMonitor::Callback::to<&Reconciler::on_route_change>(this)))
     routes_ = *std::move(routes);
   adopt_rules(*config_);
 }
@@ -67,17 +92,38 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
 Reconciler::~Reconciler() = default;
 
 void Reconciler::reconcile() noexcept {
-  reconcile_and_count("netns_deleted");
+  reconcile_all("netns_deleted");
+}
+
+void Reconciler::reconcile(const NetnsChanges& changes) noexcept {
+  Plan desired = plan_of(expand_among(*config_, registry_.entries_of(changes.identities)));
+  const ListenerDiff difference = diff(keys_in(changes.identities), keys_of(desired));
+  put_in_force(std::move(desired), difference, "netns_deleted");
+  for (const std::uint64_t cookie : changes.gone)
+    if (routes_)
+      routes_->forget(cookie);
+  tidy_.request();
+}
+
+void Reconciler::retry() {
+  for (const ListenerKey& key : pending_)
+    want_open(key);
+  open_slice();
 }
 
 Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> config) {
   const std::shared_ptr<const Config> former = std::exchange(config_, std::move(config));
   // What was drained opens as if it were new.
-  std::erase_if(managed_, [this](const auto& one) { return is_drained(one.second.wanted); });
+  std::erase_if(managed_, [this](const auto& one) {
+    const bool drained = is_drained(one.second.wanted);
+    if (drained)
+      pending_.erase(one.first);
+    return drained;
+  });
   drained_.clear();
   adopt_rules(*config_);
   registry_.forget_all_but(selectors_of(*config_));
-  const Changes changes = reconcile_and_count("reload");
+  const Changes changes = reconcile_all("reload");
   for (const auto& retired : retired_)
     if (!runtimes_.contains(retired->rule().name))
       drainer_.drain(*retired);
@@ -111,30 +157,47 @@ void Reconciler::forget_retired() {
   });
 }
 
-Reconciler::Changes Reconciler::reconcile_and_count(std::string_view why_closed) {
-  std::map<ListenerKey, DesiredListener> desired;
-  for (DesiredListener& wanted :
-       expand(*config_, [this](const NetnsSelector& one) { return registry_.find(one); }))
-    desired.emplace(ListenerKey(wanted.key), std::move(wanted));
+Reconciler::Changes Reconciler::reconcile_all(std::string_view why_closed) {
+  Plan desired =
+      plan_of(expand(*config_, [this](const NetnsSelector& one) { return registry_.find(one); }));
   const ListenerDiff difference = diff(keys_of(managed_), keys_of(desired));
+  to_open_.clear();
+  const Changes changes = put_in_force(std::move(desired), difference, why_closed);
+  tidy();
+  return changes;
+}
+
+/// What is managed in some namespaces, or waits for absent ones.
+std::vector<ListenerKey> Reconciler::keys_in(const std::set<NetnsIdentity>& identities) const {
+  std::vector<ListenerKey> keys;
+  for (const NetnsIdentity& one : identities)
+    for (auto managed = managed_.lower_bound({.cookie = one.cookie, .absent_netns = one.absent});
+         managed != managed_.end() && managed->first.cookie == one.cookie &&
+         managed->first.absent_netns == one.absent;
+         ++managed)
+      keys.push_back(managed->first);
+  return keys;
+}
+
+Reconciler::Changes Reconciler::put_in_force(Plan desired, const ListenerDiff& difference,
+                                             std::string_view why_closed) {
   for (const ListenerKey& key : difference.close)
     close(key, why_closed);
   Changes changes{difference.open.size(), difference.close.size(), 0};
-  to_open_.clear();
   for (auto& [key, wanted] : desired)
     update(managed_[key], std::move(wanted), changes);
-  for (auto& [name, runtime] : runtimes_) {
-    if (changes.closed + changes.changed > 0)
-      runtime->prune_pools();
-    runtime->leave_gone_netns();
-  }
-  if (routes_ && changes.closed > 0)
-    routes_->keep_only(registry_.present_cookies());
-  forget_retired();
-  if (changes.closed + changes.changed > 0)
-    context_.traffic().prune();
   open_slice();
   return changes;
+}
+
+/// Lets go of what nobody uses any more.
+void Reconciler::tidy() noexcept {
+  for (auto& [name, runtime] : runtimes_) {
+    runtime->prune_pools();
+    runtime->leave_gone_netns();
+  }
+  forget_retired();
+  context_.traffic().prune();
 }
 
 std::shared_ptr<TrafficCounters> Reconciler::traffic_of(const DesiredListener& wanted) {
@@ -163,7 +226,12 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
   if (managed.listener && (is_other || has_other_name))
     managed.listener->rename(make_info(managed.wanted));
   if (!managed.listener)
-    to_open_.push_back(managed.wanted.key);
+    want_open(managed.wanted.key);
+}
+
+void Reconciler::want_open(const ListenerKey& key) {
+  pending_.insert(key);
+  to_open_.push_back(key);
 }
 
 /// The new socket opens before the old one closes, where both can have the port at once.
@@ -180,7 +248,8 @@ void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
 
 void Reconciler::open_slice() noexcept {
   for (int i = 0; i < kOpensPerSlice && !to_open_.empty(); ++i) {
-    if (const auto found = managed_.find(to_open_.front()); found != managed_.end())
+    if (const auto found = managed_.find(to_open_.front());
+        found != managed_.end() && !found->second.listener)
       open(found->second);
     to_open_.pop_front();
   }
@@ -195,6 +264,7 @@ void Reconciler::finish() {
 
 void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
+  pending_.erase(key);
   store_.forget(key);
   const bool was_open = std::exchange(found->second.listener, nullptr) != nullptr;
   if (was_open)
@@ -205,11 +275,16 @@ void Reconciler::close(const ListenerKey& key, std::string_view reason) {
 void Reconciler::open(Managed& managed) {
   auto opened = try_to_open_or_wait_for_route(managed.wanted);
   if (opened) {
+    pending_.erase(managed.wanted.key);
     managed.listener = *std::move(opened);
     managed.reason.clear();
+    follow_interfaces(managed);
     store_.keep(managed.wanted.key, managed.listener->descriptor());
     log(log_event::kListenerOpen, LogLevel::Info, managed.wanted, "");
-  } else if (managed.reason != opened.error().message()) {
+    return;
+  }
+  pending_.insert(managed.wanted.key);
+  if (managed.reason != opened.error().message()) {
     managed.reason = opened.error().message();
     log(log_event::kListenerPending, LogLevel::Warn, managed.wanted, managed.reason);
   }
@@ -257,9 +332,10 @@ void Reconciler::close_all() {
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
   managed_.clear();
+  pending_.clear();
   to_open_.clear();
   next_slice_.cancel();
-  appeared_.cancel();
+  routes_changed_.cancel();
   routes_.reset();
 }
 
@@ -286,6 +362,7 @@ void Reconciler::close_drained(Managed& managed) {
   managed.listener->serve_backlog();
   store_.forget(managed.wanted.key);
   managed.listener.reset();
+  pending_.insert(managed.wanted.key);
   log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, to_string(Reason::Drained));
 }
 
@@ -301,10 +378,48 @@ void Reconciler::for_each_listener(const std::function<void(const ListenerView&)
         {managed.wanted, managed.listener != nullptr, is_drained(managed.wanted), managed.reason});
 }
 
-std::size_t Reconciler::listening() const {
-  return static_cast<std::size_t>(
-      std::count_if(managed_.begin(), managed_.end(),
-                    [](const auto& one) { return one.second.listener != nullptr; }));
+void Reconciler::on_route_change(std::uint64_t cookie) noexcept {
+  changed_routes_.insert(cookie);
+  routes_changed_.request();
+}
+
+void Reconciler::on_routes() noexcept {
+  std::set<std::uint64_t> cookies = std::exchange(changed_routes_, {});
+  if (cookies.contains(0))
+    for (const auto& [key, managed] : managed_)
+      cookies.insert(key.cookie);
+  cookies.erase(0);
+  for (const std::uint64_t cookie : cookies)
+    look_at_routes_of(cookie);
+  open_slice();
+}
+
+void Reconciler::look_at_routes_of(std::uint64_t cookie) {
+  for (auto one = managed_.lower_bound({.cookie = cookie});
+       one != managed_.end() && one->first.cookie == cookie; ++one) {
+    close_if_interface_changed(one->second);
+    if (!one->second.listener)
+      want_open(one->first);
+  }
+}
+
+/// A socket is bound to the index of an interface: one that is made again under the same name is
+/// another.
+void Reconciler::close_if_interface_changed(Managed& managed) {
+  if (!managed.listener || managed.interfaces.empty() ||
+      managed.interfaces == interfaces_of(managed.wanted))
+    return;
+  store_.forget(managed.wanted.key);
+  managed.listener->serve_backlog();
+  managed.listener.reset();
+  log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "interface_changed");
+}
+
+/// Where a socket is bound to interfaces by name, changes of these have to be heard of.
+void Reconciler::follow_interfaces(Managed& managed) {
+  managed.interfaces = interfaces_of(managed.wanted);
+  if (routes_ && !managed.interfaces.empty())
+    (void)routes_->include(*managed.wanted.netns->netns);
 }
 
 std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,

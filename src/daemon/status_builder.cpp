@@ -48,7 +48,7 @@ std::map<ListenerId, Accepted> count_by_listener(RelayContext& context) {
 /// Listeners, gathered by namespace.
 class NetnsList {
  public:
-  explicit NetnsList(const NetnsRegistry& registry) : present_(registry.present_cookies()) {}
+  explicit NetnsList(const NetnsRegistry& registry) : registry_(registry) {}
 
   /// `absent_netns` tells namespaces apart that have no identity.
   void add(std::uint64_t cookie, const std::string& absent_netns, ListenerStatus listener) {
@@ -58,7 +58,7 @@ class NetnsList {
     list_[found->second].listeners.push_back(std::move(listener));
   }
 
-  [[nodiscard]] bool is_present(std::uint64_t cookie) const { return present_.contains(cookie); }
+  [[nodiscard]] bool is_present(std::uint64_t cookie) const { return registry_.is_present(cookie); }
 
   /// The daemon's own first, then by name.
   std::vector<NetnsStatus> take() {
@@ -78,7 +78,7 @@ class NetnsList {
     return is_present(cookie) ? NetnsState::Present : NetnsState::Deleted;
   }
 
-  const std::set<std::uint64_t> present_;
+  const NetnsRegistry& registry_;
   std::map<std::pair<std::uint64_t, std::string>, std::size_t> places_;
   std::vector<NetnsStatus> list_;
 };

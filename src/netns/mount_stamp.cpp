@@ -25,4 +25,9 @@ std::optional<MountStamp> stamp_of(const std::string& path) {
   return MountStamp{is_mount && is_unique ? info.stx_mnt_id : 0};
 }
 
+bool is_symbolic_link(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 }  // namespace nsrelay

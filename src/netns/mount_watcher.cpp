@@ -1,36 +1,18 @@
 #include "nsrelay/netns/mount_watcher.hpp"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <utility>
+
+#include "nsrelay/netns/mount_events.hpp"
 
 namespace nsrelay {
 namespace {
 
-// linux/fanotify.h, newer than Debian 12's.
-constexpr unsigned kFanReportMnt = 0x4000;
-constexpr unsigned kFanMarkMntns = 0x110;
-constexpr std::uint64_t kFanMntAttach = 0x01000000;
-constexpr std::uint64_t kFanMntDetach = 0x02000000;
-constexpr unsigned kFanCloexec = 0x1;
-constexpr unsigned kFanNonblock = 0x2;
-constexpr unsigned kFanMarkAdd = 0x1;
-
-Result<UniqueFd> open_fanotify() {
-  UniqueFd group = UniqueFd::adopt(static_cast<int>(
-      ::syscall(SYS_fanotify_init, kFanReportMnt | kFanCloexec | kFanNonblock, 0U)));
-  if (!group)
-    return Error::from_errno("fanotify_init");
-  const UniqueFd mounts = UniqueFd::adopt(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!mounts)
-    return Error::from_errno("/proc/self/ns/mnt");
-  if (::syscall(SYS_fanotify_mark, group.get(), kFanMarkAdd | kFanMarkMntns,
-                kFanMntAttach | kFanMntDetach, mounts.get(), nullptr) != 0)
-    return Error::from_errno("fanotify_mark");
-  return group;
-}
+constexpr std::size_t kPagesPerSlice = 16;
+constexpr int kReadsPerWakeUp = 4;
 
 Result<UniqueFd> open_mountinfo() {
   UniqueFd file = UniqueFd::adopt(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
@@ -41,17 +23,21 @@ Result<UniqueFd> open_mountinfo() {
 
 }  // namespace
 
-Result<std::unique_ptr<MountWatcher>> MountWatcher::create(EventLoop& loop,
-                                                           Delegate<void()> changed) {
+MountWatcher::MountWatcher(EventLoop& loop, Callback changed, Method method)
+    : method_(method),
+      watcher_(loop),
+      next_slice_(loop, Delegate<void()>::to<&MountWatcher::read_table>(this)),
+      changed_(changed) {}
+
+Result<std::unique_ptr<MountWatcher>> MountWatcher::create(EventLoop& loop, Callback changed) {
   auto watcher = create(loop, changed, Method::Fanotify);
   return watcher ? std::move(watcher) : create(loop, changed, Method::Mountinfo);
 }
 
-Result<std::unique_ptr<MountWatcher>> MountWatcher::create(EventLoop& loop,
-                                                           Delegate<void()> changed,
+Result<std::unique_ptr<MountWatcher>> MountWatcher::create(EventLoop& loop, Callback changed,
                                                            Method method) {
   const bool fanotify = method == Method::Fanotify;
-  auto fd = fanotify ? open_fanotify() : open_mountinfo();
+  auto fd = fanotify ? open_mount_events() : open_mountinfo();
   if (!fd)
     return std::move(fd).error();
   std::unique_ptr<MountWatcher> made(new MountWatcher(loop, changed, method));
@@ -61,16 +47,42 @@ Result<std::unique_ptr<MountWatcher>> MountWatcher::create(EventLoop& loop,
                                       IoCallback::to<&MountWatcher::on_event>(made.get()));
   if (!started)
     return std::move(started).error();
+  if (!fanotify) {
+    made->table_.read(SIZE_MAX);  // what is there now is no change
+    made->table_.take_changed();
+  }
   return made;
 }
 
 void MountWatcher::on_event(std::uint32_t /*events*/) noexcept {
-  // What the events say does not matter, nor whether the queue overflowed. Polling mountinfo is
-  // what acknowledges its event.
-  std::array<char, 4096> events;
-  while (method_ == Method::Fanotify && ::read(fd_.get(), events.data(), events.size()) > 0) {
-  }
-  changed_();
+  if (method_ == Method::Fanotify)
+    read_events();
+  else if (next_slice_.is_scheduled())
+    changed_meanwhile_ = true;
+  else
+    read_table();
+}
+
+/// The watcher is level-triggered: what is left comes in the next iteration.
+void MountWatcher::read_events() {
+  alignas(std::uint64_t) std::array<char, 8192> events;
+  MountChanges changes;
+  ssize_t size = 0;
+  for (int i = 0;
+       i < kReadsPerWakeUp && (size = ::read(fd_.get(), events.data(), events.size())) > 0; ++i)
+    parse_mount_events(events.data(), static_cast<std::size_t>(size), changes);
+  changed_(changes);
+}
+
+/// Polling mountinfo is what acknowledges its event.
+void MountWatcher::read_table() noexcept {
+  if (table_.read(kPagesPerSlice))
+    next_slice_.schedule();
+  else if (std::exchange(changed_meanwhile_, false))
+    next_slice_.schedule();
+  const MountChanges changes{.paths = table_.take_changed(), .gone = {}, .lost = false};
+  if (!changes.paths.empty())
+    changed_(changes);
 }
 
 std::string_view to_string(MountWatcher::Method method) {

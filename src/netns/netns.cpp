@@ -80,27 +80,44 @@ bool Netns::kernel_tells_identity() {
   return own && cookie_of_file(own.get()).has_value();
 }
 
-Result<int> Netns::fd() const {
-  if (fd_)
-    return fd_.get();
+/// What the path means now, if that is this namespace still.
+Result<Netns> Netns::open_again() const {
   auto again = open(path_);
+  if (process_has_ended())  // then the path may be its successor's
+    return Error::from_errno(path_, ESRCH);
+  if (again && again->cookie_ != cookie_)
+    return Error::from_errno(path_, ESTALE);
+  return again;
+}
+
+/// A pidfd leads to where its process is now, which may have moved.
+Result<int> Netns::fd() const {
+  if (fd_ && !is_of_process_)
+    return fd_.get();
+  auto again = open_again();
   if (!again)
     return std::move(again).error();
-  if (again->cookie_ != cookie_)
-    return Error::from_errno(path_, ESTALE);
-  fd_ = std::move(again->fd_);
+  if (!is_of_process_)
+    fd_ = std::move(again->fd_);
   return fd_.get();
 }
 
+Result<UniqueFd> Netns::file() const {
+  auto again = open_again();
+  if (!again)
+    return std::move(again).error();
+  return std::move(again->fd_);
+}
+
 void Netns::park() const {
-  if (!path_.empty())
+  if (!is_of_process_)
     fd_.close();
 }
 
 bool Netns::process_has_ended() const {
   // A pidfd is readable once its process has ended (pidfd_open(2)).
   pollfd ended{fd_.get(), POLLIN, 0};
-  return path_.empty() && ::poll(&ended, 1, 0) == 1;
+  return is_of_process_ && ::poll(&ended, 1, 0) == 1;
 }
 
 Result<Netns> Netns::open(const std::string& path) {
@@ -119,10 +136,12 @@ Result<Netns> Netns::of_process(pid_t pid) {
   if (!pidfd)
     return Error::from_errno("pid " + std::to_string(pid));
   // The file is only read for the cookie: kept open, it would outlive the process.
-  auto file = open("/proc/" + std::to_string(pid) + "/ns/net");
+  const std::string path = "/proc/" + std::to_string(pid) + "/ns/net";
+  auto file = open(path);
   if (!file)
     return std::move(file).error();
-  Netns netns(std::move(pidfd), "");
+  Netns netns(std::move(pidfd), path);
+  netns.is_of_process_ = true;
   netns.cookie_ = file->cookie();
   if (netns.process_has_ended())  // then the file may have been its successor's
     return Error::from_errno("pid " + std::to_string(pid), ESRCH);

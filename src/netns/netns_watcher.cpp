@@ -1,109 +1,110 @@
 #include "nsrelay/netns/netns_watcher.hpp"
 
 #include <fcntl.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <utility>
 
 namespace nsrelay {
 namespace {
 
 constexpr auto kShortestInterval = std::chrono::milliseconds(5);
-constexpr auto kRescanInterval = std::chrono::seconds(5);
-constexpr auto kRescanIntervalWithoutEvents = std::chrono::milliseconds(500);
-constexpr std::size_t kFilesPerSlice = 256;
+constexpr Duration kRescanInterval = std::chrono::seconds(5);
+constexpr Duration kRescanIntervalWithoutEvents = std::chrono::milliseconds(500);
+constexpr Duration kLongestRescanInterval = std::chrono::seconds(60);
+/// A rescan has at most this part of the time: where no stamp is certain it opens every file.
+constexpr int kRescanShare = 200;
+constexpr std::size_t kNamesPerSlice = 128;
 
 }  // namespace
 
 /// The end of one process.
 struct NetnsWatcher::ProcessWatch {
-  ProcessWatch(NetnsWatcher& owner_, UniqueFd pidfd)
-      : owner(owner_), fd(std::move(pidfd)), watcher(owner_.loop_) {}
+  ProcessWatch(NetnsWatcher& owner_, pid_t pid_, UniqueFd pidfd)
+      : owner(owner_), pid(pid_), fd(std::move(pidfd)), watcher(owner_.loop_) {}
 
   void on_end(std::uint32_t /*events*/) noexcept {
     watcher.stop();  // it stays readable
-    owner.want_refresh();
+    owner.on_process_end(pid);
   }
 
   NetnsWatcher& owner;
+  pid_t pid;
   UniqueFd fd;
   IoWatcher watcher;
 };
 
-NetnsWatcher::NetnsWatcher(EventLoop& loop, NetnsRegistry& registry, Delegate<void()> changed)
+NetnsWatcher::NetnsWatcher(EventLoop& loop, NetnsRegistry& registry, Callback changed)
     : loop_(loop),
       registry_(registry),
       changed_(changed),
-      folder_watcher_(loop),
-      refresh_(loop, kShortestInterval, Delegate<void()>::to<&NetnsWatcher::on_wanted>(this)),
-      next_slice_(loop, Delegate<void()>::to<&NetnsWatcher::refresh>(this)),
+      folders_(loop, FolderWatcher::Callback::to<&NetnsWatcher::on_name>(this),
+               FolderWatcher::Callback::to<&NetnsWatcher::on_folder>(this)),
+      wanted_(loop, kShortestInterval, Delegate<void()>::to<&NetnsWatcher::look>(this)),
+      next_slice_(loop, Delegate<void()>::to<&NetnsWatcher::look>(this)),
       rescan_(loop.timers(), Delegate<void()>::to<&NetnsWatcher::on_rescan>(this)) {}
 
 NetnsWatcher::~NetnsWatcher() = default;
 
 void NetnsWatcher::start() {
   if (auto mounts =
-          MountWatcher::create(loop_, Delegate<void()>::to<&NetnsWatcher::want_refresh>(this)))
+          MountWatcher::create(loop_, MountWatcher::Callback::to<&NetnsWatcher::on_mounts>(this)))
     mounts_ = *std::move(mounts);
-  inotify_ = UniqueFd::adopt(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (inotify_ && !folder_watcher_.start(inotify_.get(), EPOLLIN,
-                                         IoCallback::to<&NetnsWatcher::on_folder_event>(this)))
-    inotify_.close();
-  want_refresh();
-  on_rescan();
+  follow_again();
 }
 
-void NetnsWatcher::on_wanted() noexcept {
-  if (next_slice_.is_scheduled())
-    wanted_meanwhile_ = true;
-  else
-    refresh();
+void NetnsWatcher::follow_again() {
+  folders_.follow(registry_.folders());  // before looking: what comes after it makes an event
+  registry_.suspect_everything();
+  rescanning_ = true;
+  rescan_began_ = loop_.now();
+  wanted_.request();
 }
 
-void NetnsWatcher::refresh() noexcept {
-  watch_folders();  // before looking: what comes after the look then makes an event
-  const NetnsRegistry::Refreshed outcome = registry_.refresh(kFilesPerSlice);
-  watch_processes();
-  if (outcome.more)
-    next_slice_.schedule();
-  else if (std::exchange(wanted_meanwhile_, false))
-    want_refresh();
-  if (outcome.changed)
-    changed_();
-}
-
-void NetnsWatcher::on_rescan() noexcept {
-  want_refresh();
-  rescan_.start(loop_.now() +
-                (mounts_ ? Duration(kRescanInterval) : Duration(kRescanIntervalWithoutEvents)));
-}
-
-void NetnsWatcher::on_folder_event(std::uint32_t /*events*/) noexcept {
-  alignas(inotify_event) std::array<char, 4096> events;
-  ssize_t size = 0;
-  while ((size = ::read(inotify_.get(), events.data(), events.size())) > 0) {
-    for (ssize_t at = 0; at < size;) {
-      const auto* event =
-          reinterpret_cast<const inotify_event*>(&events[static_cast<std::size_t>(at)]);
-      // A folder that went may come again, and is then another one to watch.
-      if ((event->mask & IN_IGNORED) != 0)
-        watched_folders_.clear();
-      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
-    }
+void NetnsWatcher::on_mounts(const MountChanges& changes) noexcept {
+  bool is_anything = changes.lost;
+  for (const std::string& path : changes.paths) {
+    is_anything |= folders_.is_above_a_folder(path);
+    for (const std::string& known : folders_.known_as(path))
+      registry_.suspect(known);
   }
-  want_refresh();
+  for (const std::uint64_t mount : changes.gone)
+    registry_.suspect_mount(mount);
+  registry_.suspect_links();
+  if (is_anything)
+    follow_again();
+  wanted_.request();
 }
 
-void NetnsWatcher::watch_folders() {
-  if (!inotify_)
-    return;
-  for (const std::string& folder : registry_.folders())
-    if (!watched_folders_.contains(folder) &&
-        ::inotify_add_watch(inotify_.get(), folder.c_str(),
-                            IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR) >= 0)
-      watched_folders_.insert(folder);
+void NetnsWatcher::on_name(const std::string& path) noexcept {
+  registry_.suspect(path);
+  wanted_.request();
+}
+
+void NetnsWatcher::on_folder(const std::string& /*folder*/) noexcept {
+  follow_again();
+}
+
+void NetnsWatcher::on_process_end(pid_t pid) {
+  registry_.suspect_process(pid);
+  wanted_.request();
+}
+
+void NetnsWatcher::look() noexcept {
+  if (registry_.look(kNamesPerSlice))
+    next_slice_.schedule();
+  else if (std::exchange(rescanning_, false))
+    on_everything_seen();
+  const NetnsChanges changes = registry_.take_changes();
+  if (!changes.identities.empty())
+    changed_(changes);
+}
+
+void NetnsWatcher::on_everything_seen() {
+  watch_processes();
+  const Duration interval = mounts_ ? kRescanInterval : kRescanIntervalWithoutEvents;
+  const auto took = std::chrono::duration_cast<Duration>(loop_.now() - rescan_began_);
+  rescan_.start(loop_.now() + std::clamp(took * kRescanShare, interval, kLongestRescanInterval));
 }
 
 /// A copy of each pidfd is watched, because the registry closes its own when it likes.
@@ -116,7 +117,8 @@ void NetnsWatcher::watch_processes() {
       watch = std::move(known->second);
       continue;
     }
-    watch = std::make_unique<ProcessWatch>(*this, UniqueFd::adopt(::fcntl(fd, F_DUPFD_CLOEXEC, 0)));
+    watch = std::make_unique<ProcessWatch>(*this, pid,
+                                           UniqueFd::adopt(::fcntl(fd, F_DUPFD_CLOEXEC, 0)));
     (void)watch->watcher.start(watch->fd.get(), EPOLLIN,
                                IoCallback::to<&ProcessWatch::on_end>(watch.get()));
   }

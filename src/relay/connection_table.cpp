@@ -1,5 +1,6 @@
 #include "nsrelay/relay/connection_table.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace nsrelay {
@@ -23,9 +24,16 @@ std::unique_ptr<Forwarded> ConnectionTable::take(Forwarded& forwarded) {
 }
 
 void ConnectionTable::for_each(const std::function<void(Forwarded&)>& visit) {
+  visit_before(forwarded_.size(), forwarded_.size(), visit);
+}
+
+std::size_t ConnectionTable::visit_before(std::size_t place, std::size_t most,
+                                          const std::function<void(Forwarded&)>& visit) {
   // From the back: the one that take() moves into a place has been visited already.
-  for (std::size_t place = forwarded_.size(); place-- > 0;)
-    visit(*forwarded_[place]);
+  place = std::min(place, forwarded_.size());
+  for (; place > 0 && most > 0; --most)
+    visit(*forwarded_[--place]);
+  return place;
 }
 
 }  // namespace nsrelay

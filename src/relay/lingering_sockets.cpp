@@ -17,7 +17,9 @@ LingeringSockets::LingeringSockets(EventLoop& loop)
     : loop_(loop), timer_(loop.timers(), Delegate<void()>::to<&LingeringSockets::on_timer>(this)) {}
 
 void LingeringSockets::take(UniqueFd socket, std::uint64_t cookie) {
-  if (sockets_.size() >= kMost)
+  if (gone_.contains(cookie))
+    reset_on_close(socket.get());
+  if (gone_.contains(cookie) || sockets_.size() >= kMost)
     return;
   ::shutdown(socket.get(), SHUT_RDWR);
   sockets_.push_back({std::move(socket), cookie, loop_.now() + kLongest});
@@ -25,9 +27,10 @@ void LingeringSockets::take(UniqueFd socket, std::uint64_t cookie) {
     timer_.start(loop_.now() + kInterval);
 }
 
-void LingeringSockets::reset_orphans(const std::set<std::uint64_t>& present) {
+void LingeringSockets::reset_in(const std::set<std::uint64_t>& gone) {
+  gone_ = gone;
   std::erase_if(sockets_, [&](const Socket& socket) {
-    const bool is_orphan = !present.contains(socket.cookie);
+    const bool is_orphan = gone.contains(socket.cookie);
     if (is_orphan)
       reset_on_close(socket.fd.get());
     return is_orphan;

@@ -49,7 +49,7 @@ class Daemon {
 
   void on_signal(int signal) noexcept;
   void on_tick() noexcept;
-  void on_netns_change() noexcept;
+  void on_netns_change(const NetnsChanges& changes) noexcept;
   void on_before_wait() noexcept { log_.flush(); }
   void on_drain_timeout() noexcept;
   void on_handed_over() noexcept;

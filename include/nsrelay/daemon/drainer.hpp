@@ -19,9 +19,9 @@ class Drainer {
   Drainer(const Drainer&) = delete;
   Drainer& operator=(const Drainer&) = delete;
 
-  /// `present`: the identities of the namespaces that some name means now. Costs a look at every
-  /// connection; to be called when one is gone.
-  void end_orphans(const std::set<std::uint64_t>& present);
+  /// The namespaces with these cookies are gone. Every connection is looked at, in slices that
+  /// begin in this call and go on in the next iterations of the loop.
+  void end_orphans(const std::set<std::uint64_t>& gone);
 
   /// Ends what runs under `runtime` when the drain is over. forget() it before it is destroyed.
   void drain(const RuleRuntime& runtime);
@@ -30,12 +30,21 @@ class Drainer {
   void set_patience(Duration patience) { patience_ = patience; }
 
  private:
+  void begin_walk();
+  void walk_on() noexcept;
+  void look_at(Forwarded& one);
   void on_deadline() noexcept;
   void start_timer();
 
   EventLoop& loop_;
   RelayContext& context_;
   Duration patience_;
+  /// What is gone, as far as something may still be forwarded there: cookies.
+  std::set<std::uint64_t> gone_;
+  std::set<std::uint64_t> still_used_;  ///< of those, what the walk has met
+  std::size_t place_ = 0;               ///< of the walk in the table, from the end to 0
+  bool again_ = false;                  ///< more are gone since the walk began
+  DeferredCall next_slice_;
   std::map<std::uint64_t, TimePoint> namespaces_;  // by cookie
   std::map<const RuleRuntime*, TimePoint> rules_;
   Timer timer_;

@@ -14,11 +14,11 @@ namespace nsrelay {
 /// What makes two listeners the same: where their packets arrive. Never the namespace's name,
 /// which is only used while there is no namespace behind it.
 struct ListenerKey {
-  std::uint64_t cookie = 0;  ///< identity of the namespace; 0 while it is absent
-  std::string absent_netns;  ///< its selector's text while it is absent, else empty
+  std::uint64_t cookie = 0;    ///< identity of the namespace; 0 while it is absent
+  std::string absent_netns{};  ///< its selector's text while it is absent, else empty
   Protocol protocol = Protocol::Tcp;
-  std::string address;  ///< `0.0.0.0:8000`, `*:8000`, `[fe80::1%eth0]:8000`
-  std::string device;   ///< bind_device
+  std::string address{};  ///< `0.0.0.0:8000`, `*:8000`, `[fe80::1%eth0]:8000`
+  std::string device{};   ///< bind_device
   /// The name of the rule, where another rule comes first with this very listener (which only
   /// shows when two names turn out to be one namespace): it is wanted too, and cannot be had.
   std::string shadowed_rule{};
@@ -46,6 +46,12 @@ using NetnsLookup = std::function<std::vector<NetnsRef>(const NetnsSelector&)>;
 /// the configuration. Two names of one namespace in a rule give one listener, under the first.
 /// Pure, but for `look_up`.
 std::vector<DesiredListener> expand(const Config& config, const NetnsLookup& look_up);
+
+/// The part of expand() that is in the namespaces of `entries`, which have to be all entries of
+/// these namespaces, ordered by source: listeners of different namespaces do not depend on each
+/// other.
+std::vector<DesiredListener> expand_among(const Config& config,
+                                          const std::vector<NetnsRef>& entries);
 
 /// What has to be done to get from one set of listeners to another. Keys, in the order given.
 struct ListenerDiff {

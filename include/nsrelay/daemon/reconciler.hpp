@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,11 +27,12 @@ namespace nsrelay {
 
 /// Makes the listeners that are open equal to those that the configuration asks for.
 ///
-/// Whatever happens (start, a namespace that came or went, an address that appeared, a retry)
-/// changes an input and calls reconcile(), which is idempotent. What cannot be opened is pending,
-/// with its reason, and is tried again by every later call; its reason is logged when it changes.
-/// Opening is done in slices, so that thousands of namespaces that appear together do not hold up
-/// traffic.
+/// Whatever happens (start, a reload, a namespace that came or went) changes an input and calls
+/// reconcile(), which is idempotent; for a change of namespaces with what has changed, which leads
+/// to the same as for all of them and costs as much as has changed. What cannot be opened is
+/// pending, with its reason, and is tried again by retry() and when an address or interface appears
+/// in its namespace; its reason is logged when it changes. Opening is done in slices, so that
+/// thousands of namespaces that appear together do not hold up traffic.
 class Reconciler {
  public:
   /// Borrows all but `config`; they must outlive it.
@@ -41,6 +43,12 @@ class Reconciler {
   ~Reconciler();
 
   void reconcile() noexcept;
+
+  /// The same, restricted to what is different in the registry.
+  void reconcile(const NetnsChanges& changes) noexcept;
+
+  /// Tries again to open what is pending.
+  void retry();
 
   /// What a reload did to the listeners.
   struct Changes {
@@ -74,21 +82,34 @@ class Reconciler {
   /// socket for a successor.
   void close_all();
 
-  [[nodiscard]] std::size_t listening() const;
-  [[nodiscard]] std::size_t pending() const { return managed_.size() - listening(); }
+  [[nodiscard]] std::size_t listening() const { return managed_.size() - pending_.size(); }
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
 
  private:
   struct Managed {
     DesiredListener wanted;
     std::unique_ptr<Listener> listener;  ///< absent while pending
     std::string reason;                  ///< why it is pending
-    RuleRuntime* runtime = nullptr;      ///< what the listener works for
+    /// Indices of the interfaces that the socket is bound to by name.
+    std::map<std::string, std::uint32_t> interfaces;
+    RuleRuntime* runtime = nullptr;  ///< what the listener works for
     /// Held while its namespace is there, so that counters stay when the listener closes for a
     /// while.
     std::shared_ptr<TrafficCounters> traffic;
   };
 
-  Changes reconcile_and_count(std::string_view why_closed);
+  using Plan = std::map<ListenerKey, DesiredListener>;
+
+  Changes reconcile_all(std::string_view why_closed);
+  Changes put_in_force(Plan desired, const ListenerDiff& difference, std::string_view why_closed);
+  [[nodiscard]] std::vector<ListenerKey> keys_in(const std::set<NetnsIdentity>& identities) const;
+  void tidy() noexcept;
+  void on_route_change(std::uint64_t cookie) noexcept;
+  void on_routes() noexcept;
+  void look_at_routes_of(std::uint64_t cookie);
+  void close_if_interface_changed(Managed& managed);
+  void follow_interfaces(Managed& managed);
+  void want_open(const ListenerKey& key);
   void adopt_rules(const Config& config);
   void update(Managed& managed, DesiredListener wanted, Changes& changes);
   void reopen(Managed& managed, const RuleRuntime& after);
@@ -119,10 +140,13 @@ class Reconciler {
   std::vector<std::unique_ptr<RuleRuntime>> retired_;
   std::map<ListenerKey, Managed> managed_;
   std::vector<DrainScope> drained_;
+  std::set<ListenerKey> pending_;
   std::deque<ListenerKey> to_open_;
   DeferredCall next_slice_;
-  CoalescedCall appeared_;
-  std::unique_ptr<RouteMonitor> routes_;  ///< absent where the kernel or our privileges say no
+  CoalescedCall routes_changed_;
+  CoalescedCall tidy_;
+  std::set<std::uint64_t> changed_routes_;  // cookies; 0: all
+  std::unique_ptr<RouteMonitor> routes_;    ///< absent where the kernel or our privileges say no
 };
 
 }  // namespace nsrelay

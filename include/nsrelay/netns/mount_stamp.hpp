@@ -20,4 +20,8 @@ struct MountStamp {
 /// The stamp of `path`; nothing where there is no such file.
 std::optional<MountStamp> stamp_of(const std::string& path);
 
+/// Whether the last part of `path` is a symbolic link: a mount where it leads to is no event of
+/// its own.
+bool is_symbolic_link(const std::string& path);
+
 }  // namespace nsrelay

@@ -35,23 +35,33 @@ class Netns {
   [[nodiscard]] std::uint64_t cookie() const { return cookie_; }
 
   /// A descriptor for setns(2): a namespace file or a pidfd. Opened again where it was parked;
-  /// fails with ESTALE where the path means another namespace by now, or with the error of open(2).
+  /// fails with ESTALE where the path or the process means another namespace by now, or with the
+  /// error of open(2).
   [[nodiscard]] Result<int> fd() const;
+
+  /// A namespace file of its own, for what does not take a pidfd. Fails as fd() does.
+  [[nodiscard]] Result<UniqueFd> file() const;
 
   /// Closes the descriptor until it is needed again, where there is a path to open it by: thousands
   /// of namespaces that nobody enters at present then cost none.
   void park() const;
 
-  /// Where the process ended that it was made from. Never for one made from a file.
+  /// That of the process that it was made from (pidfd_open(2)); -1 for one made from a file.
+  [[nodiscard]] int pidfd() const { return is_of_process_ ? fd_.get() : -1; }
+
+  /// Whether the process ended that it was made from. Never for one made from a file.
   [[nodiscard]] bool process_has_ended() const;
 
  private:
   Netns(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
+  [[nodiscard]] Result<Netns> open_again() const;
+
   static Result<Netns> from_file(UniqueFd file, const std::string& path);
 
   mutable UniqueFd fd_;
-  std::string path_;  ///< empty: made from a process
+  std::string path_;  ///< of the namespace file
+  bool is_of_process_ = false;
   std::uint64_t cookie_ = 0;
 };
 

@@ -8,41 +8,24 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
-#include "nsrelay/config/forward_rule.hpp"
+#include "nsrelay/netns/folder_listing.hpp"
 #include "nsrelay/netns/mount_stamp.hpp"
-#include "nsrelay/netns/netns.hpp"
+#include "nsrelay/netns/netns_entry.hpp"
 
 namespace nsrelay {
 
-/// What a user calls a namespace, and what is behind the name at present.
-struct NetnsEntry {
-  /// As it stands in logs: the name, the last part of a path, `pid:N`, or `default`.
-  std::string name;
-  /// What it is looked up by: the path of its file, `pid:N`, or `default`. Two files in different
-  /// folders may have one name.
-  std::string source;
-  /// Absent while there is none.
-  std::optional<Netns> netns;
-  /// Why it is absent, for a person.
-  std::string why_absent;
-
-  /// Whether the namespace with this identity is what the name means now.
-  [[nodiscard]] bool is(std::uint64_t cookie) const { return netns && netns->cookie() == cookie; }
-};
-
-/// Shared by whoever needs to know what the name means at the moment, because a name may go while a
-/// connection that began under it goes on. Changed by the registry alone.
-using NetnsRef = std::shared_ptr<const NetnsEntry>;
-
 /// The namespaces that the configuration speaks of, by name, path, pattern or process.
 ///
-/// Theory of operation. Nothing is followed until somebody asks for a selector; from then on every
-/// refresh() looks again. Namespace files are kept by path, so that a name and a pattern that
-/// matches it share one entry. A file is opened only when it looks different from the last time
-/// (mount_stamp.hpp): a refresh of thousands that did not change costs one statx(2) each.
-/// Whoever calls refresh() decides when: see NetnsWatcher.
+/// Theory of operation. Nothing is followed until somebody asks for a selector. From then on
+/// whoever hears of an event (NetnsWatcher) says which names are suspect, and look() looks at those
+/// again, so many a call: what an event costs depends on what it is about, not on how many names
+/// there are. suspect_everything() is the slow way behind it, through the same look().
+///
+/// Namespace files are kept by path, so that a name and a pattern that matches it share one entry.
+/// A file is opened only when it looks different from the last time (mount_stamp.hpp).
 class NetnsRegistry {
  public:
   NetnsRegistry() = default;
@@ -60,29 +43,42 @@ class NetnsRegistry {
   /// are followed for other reasons than listeners are among them.
   [[nodiscard]] std::vector<NetnsRef> named(std::string_view name) const;
 
-  struct Refreshed {
-    bool changed = false;  ///< a name came, went, or means another namespace
-    bool more = false;     ///< the bound was reached: call again
-  };
+  /// Every entry that is one of `identities` now, ordered by source.
+  [[nodiscard]] std::vector<NetnsRef> entries_of(const std::set<NetnsIdentity>& identities) const;
 
-  /// Looks at every name again. One whose name is gone, or means another namespace now, lets go of
-  /// the old one; one that cannot be looked at now (out of descriptors) stays as it is. At most
-  /// `most_opened` files are opened, so that thousands that appear together can be taken in slices:
-  /// the next call goes on where this one stopped. What changed meanwhile behind that place is not
-  /// seen before the call after the last slice.
-  Refreshed refresh(std::size_t most_opened = SIZE_MAX);
+  /// Something happened to `path`, as the configuration spells its folder. Does nothing where no
+  /// selector can mean it.
+  void suspect(const std::string& path);
+  /// A mount with this unique id is gone or was moved (statx(2), STATX_MNT_ID_UNIQUE).
+  void suspect_mount(std::uint64_t mount_id);
+  /// Something was mounted, perhaps where symbolic links lead to.
+  void suspect_links();
+  void suspect_process(pid_t pid);
+  /// Anything may have happened. Where that is being looked at already, it is done once more.
+  void suspect_everything();
+
+  /// Looks at what is suspect, at most `most` names. One that is gone, or means another namespace
+  /// now, lets go of the old one; one that cannot be looked at now (out of descriptors) stays as it
+  /// is and is suspect again later. Returns whether more is left: call again.
+  bool look(std::size_t most);
+
+  /// Looks at everything, however long that takes. Returns whether something changed.
+  bool refresh();
+
+  /// What look() has changed since the last call; what find() saw for the first time is no change.
+  NetnsChanges take_changes();
 
   /// Stops following what none of `selectors` means.
   void forget_all_but(const std::vector<NetnsSelector>& selectors);
 
-  /// The identities of all namespaces that are present, the own one included.
-  [[nodiscard]] std::set<std::uint64_t> present_cookies() const;
+  /// Whether some name means the namespace with this identity. The own one is always present.
+  [[nodiscard]] bool is_present(std::uint64_t cookie) const;
 
   /// The folders whose content matters.
   [[nodiscard]] std::set<std::string> folders() const;
 
-  /// The processes that are followed and alive, with their pidfds (borrowed until the next
-  /// refresh), which are readable when they end.
+  /// The processes that are followed and alive, with their pidfds (borrowed until the next look),
+  /// which are readable when they end.
   [[nodiscard]] std::map<pid_t, int> live_processes() const;
 
  private:
@@ -91,39 +87,49 @@ class NetnsRegistry {
   struct File {
     EntryPtr entry = std::make_shared<NetnsEntry>();
     MountStamp stamp;
-    std::uint64_t round = 0;  ///< the last one in which it was opened; 0: never
-    bool by_name = false;     ///< asked for by name or path: stays while absent
-    bool listed = false;      ///< seen in its folder by this refresh
+    bool by_name = false;  ///< asked for by name or path: stays while absent
   };
   struct Process {
     EntryPtr entry = std::make_shared<NetnsEntry>();
     pid_t pid = 0;
     bool ended = false;
   };
-  struct Pattern {
-    std::string folder;  ///< without a slash at its end
-    std::string glob;
-  };
-  struct Slice;
 
   std::vector<NetnsRef> find_pattern(const NetnsSelector& selector);
   NetnsRef find_process(const NetnsSelector& selector);
-  File& follow_file(const std::string& path);
+  NetnsRef follow_file(const std::string& path);
   [[nodiscard]] bool is_matched(const std::string& path) const;
-  void list_folders();
-  static void look_at_file(const std::string& path, File& file, Slice& slice);
-  static void look_at_process(Process& process, Slice& slice);
-  static void replace(NetnsEntry& entry, Result<Netns> found, Slice& slice);
+  bool look_at_next();
+  void begin_round();
+  bool continue_round();
+  void look_at(const std::string& source);
+  EntryPtr look_at_file(const std::string& path);
+  void note_change(const NetnsIdentity& before, const NetnsEntry& entry);
+  bool open_file(const std::string& path, File& file);
+  void look_at_process(Process& process);
+  void set_stamp(const std::string& path, File& file, MountStamp stamp);
+  bool replace(const EntryPtr& entry, Result<Netns> found);
+  void forget_file(const std::string& path);
+  void forget_cookie(const EntryPtr& entry);
 
-  std::map<std::string, File> files_;         // by path
-  std::map<std::string, Process> processes_;  // by text
-  std::map<std::string, Pattern> patterns_;   // by text
+  std::map<std::string, File> files_;              // by path
+  std::map<std::string, Process> processes_;       // by text
+  std::map<std::string, NetnsSelector> patterns_;  // by text
   EntryPtr own_;
-  std::uint64_t round_ = 1;  // of looks at everything, each in one slice or more
-  bool is_round_over_ = true;
-};
+  std::multimap<std::uint64_t, EntryPtr> by_cookie_;  // of those that are present
+  std::unordered_multimap<std::uint64_t, std::string> by_mount_;
+  std::set<std::string> links_;
 
-/// What logs and `{netns}` call the namespace of `selector`.
-std::string netns_display_name(const NetnsSelector& selector);
+  std::set<std::string> suspects_;      // sources
+  std::set<std::string> failed_looks_;  // not to be tried again at once
+  // A round: a look at everything. First the folders, then every file.
+  std::optional<FolderListing> listing_;
+  std::set<std::string> unlisted_folders_;
+  std::optional<std::string> round_place_;  ///< the file that was looked at last
+  bool wants_round_ = false;
+
+  std::set<NetnsIdentity> changed_;
+  std::uint64_t revision_ = 0;
+};
 
 }  // namespace nsrelay

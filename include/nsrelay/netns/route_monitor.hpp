@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <set>
+#include <optional>
 
 #include "nsrelay/base/result.hpp"
 #include "nsrelay/event/io_watcher.hpp"
@@ -12,14 +13,17 @@ struct mnl_socket;
 
 namespace nsrelay {
 
-/// Says that an address or an interface appeared in the own namespace or in one that was included:
-/// what a listener may be waiting for. One netlink socket hears them all (rtnetlink(7),
-/// NETLINK_LISTEN_ALL_NSID in netlink(7)); a namespace is heard once the own one has an id for it
-/// (RTM_NEWNSID, as `ip netns set` does), which include() sees to.
+/// Says that addresses or interfaces came, changed or went in the own namespace or in one that was
+/// included: what a listener may be waiting for, or be bound to. One netlink socket hears them all
+/// (rtnetlink(7), NETLINK_LISTEN_ALL_NSID in netlink(7)); a namespace is heard once the own one has
+/// an id for it (RTM_NEWNSID, as `ip netns set` does), which include() sees to.
 class RouteMonitor {
  public:
+  /// Gets the cookie of the namespace; 0 where events were lost, hence for all of them.
+  using Callback = Delegate<void(std::uint64_t)>;
+
   /// Fails with the error of socket(2) or setsockopt(2), e.g. EPERM without CAP_NET_BROADCAST.
-  static Result<std::unique_ptr<RouteMonitor>> create(EventLoop& loop, Delegate<void()> appeared);
+  static Result<std::unique_ptr<RouteMonitor>> create(EventLoop& loop, Callback changed);
 
   RouteMonitor(const RouteMonitor&) = delete;
   RouteMonitor& operator=(const RouteMonitor&) = delete;
@@ -29,8 +33,8 @@ class RouteMonitor {
   /// Fails without CAP_NET_ADMIN.
   Result<void> include(const Netns& netns);
 
-  /// Forgets namespaces that are not in `cookies`: they are gone.
-  void keep_only(const std::set<std::uint64_t>& cookies);
+  /// Forgets a namespace that is gone.
+  void forget(std::uint64_t cookie);
 
  private:
   struct Close {
@@ -38,16 +42,19 @@ class RouteMonitor {
   };
   using Socket = std::unique_ptr<mnl_socket, Close>;
 
-  RouteMonitor(EventLoop& loop, Delegate<void()> appeared) : watcher_(loop), appeared_(appeared) {}
+  RouteMonitor(EventLoop& loop, Callback changed) : watcher_(loop), changed_(changed) {}
 
   static Result<Socket> open_socket(unsigned groups);
+  Result<int> request_id(unsigned type, int netns_file);
+  [[nodiscard]] std::optional<std::uint64_t> cookie_of(int id) const;
   void on_readable(std::uint32_t events) noexcept;
 
   Socket events_;
   Socket requests_;
   IoWatcher watcher_;
-  Delegate<void()> appeared_;
-  std::set<std::uint64_t> included_;
+  Callback changed_;
+  std::map<std::uint64_t, int> included_;  // the ids by cookie
+  std::map<int, std::uint64_t> cookies_;   // by id
 };
 
 }  // namespace nsrelay

@@ -24,6 +24,12 @@ class ConnectionTable {
   /// Calls `visit` for everything; it may end the one that it is given, no other.
   void for_each(const std::function<void(Forwarded&)>& visit);
 
+  /// The same in slices: calls `visit` for the `most` before `place`, from the end, and returns the
+  /// place for the next call; 0: everything was visited. Begins with size(). What is added
+  /// meanwhile is not visited.
+  std::size_t visit_before(std::size_t place, std::size_t most,
+                           const std::function<void(Forwarded&)>& visit);
+
   [[nodiscard]] std::size_t size() const { return forwarded_.size(); }
 
   /// `callback` is called with everything that is taken out.

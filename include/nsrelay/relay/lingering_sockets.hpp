@@ -27,8 +27,9 @@ class LingeringSockets {
   /// its data is acknowledged, and at the latest after a minute; at once where there are too many.
   void take(UniqueFd socket, std::uint64_t cookie);
 
-  /// Resets those whose namespace is not in `present`.
-  void reset_orphans(const std::set<std::uint64_t>& present);
+  /// Namespaces with these cookies are gone: resets what lingers there, and what is taken over
+  /// from now on until the next call.
+  void reset_in(const std::set<std::uint64_t>& gone);
 
   [[nodiscard]] std::size_t size() const { return sockets_.size(); }
 
@@ -44,6 +45,7 @@ class LingeringSockets {
   EventLoop& loop_;
   Timer timer_;
   std::vector<Socket> sockets_;
+  std::set<std::uint64_t> gone_;
 };
 
 }  // namespace nsrelay

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "nsrelay/relay/forwarded.hpp"
@@ -85,7 +86,7 @@ TEST_F(DrainerTest, CloseEndsAtOnceWhicheverSideIsGone) {
   add(OnNetnsDelete::Close, "listener", kA, kHome);
   add(OnNetnsDelete::Close, "upstream", kHome, kA);
   add(OnNetnsDelete::Close, "neither", kB, kHome);
-  drainer_.end_orphans({kHome, kB});
+  drainer_.end_orphans({kA});
   EXPECT_THAT(ended_, testing::UnorderedElementsAre(std::pair("listener", Reason::NetnsDeleted),
                                                     std::pair("upstream", Reason::NetnsDeleted)));
   EXPECT_EQ(context_.connections().size(), 1U);
@@ -93,13 +94,13 @@ TEST_F(DrainerTest, CloseEndsAtOnceWhicheverSideIsGone) {
 
 TEST_F(DrainerTest, AnUpstreamThatIsNotConnectedYetIsInNoNamespace) {
   add(OnNetnsDelete::Close, "connecting", kHome, 0);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   EXPECT_THAT(ended_, IsEmpty());
 }
 
 TEST_F(DrainerTest, DrainEndsWhenItsTimeIsOver) {
   add(OnNetnsDelete::Drain, "a", kA, kHome);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(29));
   EXPECT_THAT(ended_, IsEmpty());
   pass(seconds(1));
@@ -108,9 +109,9 @@ TEST_F(DrainerTest, DrainEndsWhenItsTimeIsOver) {
 
 TEST_F(DrainerTest, ALaterChangeDoesNotProlongADrain) {
   add(OnNetnsDelete::Drain, "a", kA, kHome);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(20));
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(10));
   EXPECT_THAT(ended_, ElementsAre(std::pair("a", Reason::Drained)));
 }
@@ -118,9 +119,9 @@ TEST_F(DrainerTest, ALaterChangeDoesNotProlongADrain) {
 TEST_F(DrainerTest, EachNamespaceHasItsOwnTime) {
   add(OnNetnsDelete::Drain, "a", kA, kHome);
   add(OnNetnsDelete::Drain, "b", kHome, kB);
-  drainer_.end_orphans({kHome, kB});
+  drainer_.end_orphans({kA});
   pass(seconds(20));
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kB});
   pass(seconds(10));
   EXPECT_THAT(ended_, ElementsAre(std::pair("a", Reason::Drained)));
   pass(seconds(20));
@@ -130,14 +131,14 @@ TEST_F(DrainerTest, EachNamespaceHasItsOwnTime) {
 
 TEST_F(DrainerTest, OneThatIsInTwoGoneNamespacesEndsOnce) {
   add(OnNetnsDelete::Drain, "both", kA, kB);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(30));
   EXPECT_THAT(ended_, ElementsAre(std::pair("both", Reason::Drained)));
 }
 
 TEST_F(DrainerTest, WhatEndsByItselfIsNotMissed) {
   add(OnNetnsDelete::Drain, "a", kA, kHome);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   context_.connections().for_each([](Forwarded& one) { one.end(Reason::ClientClosed); });
   pass(seconds(60));
   EXPECT_THAT(ended_, ElementsAre(std::pair("a", Reason::ClientClosed)));
@@ -145,18 +146,46 @@ TEST_F(DrainerTest, WhatEndsByItselfIsNotMissed) {
 
 TEST_F(DrainerTest, KeepGoesOnForEver) {
   add(OnNetnsDelete::Keep, "a", kA, kA);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(3600));
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   EXPECT_THAT(ended_, IsEmpty());
 }
 
 TEST_F(DrainerTest, TheEndOfADrainLeavesOtherPoliciesAlone) {
   add(OnNetnsDelete::Drain, "drain", kA, kHome);
   add(OnNetnsDelete::Keep, "keep", kA, kHome);
-  drainer_.end_orphans({kHome});
+  drainer_.end_orphans({kA, kB});
   pass(seconds(30));
   EXPECT_THAT(ended_, ElementsAre(std::pair("drain", Reason::Drained)));
+}
+
+TEST_F(DrainerTest, ThousandsAreLookedAtInSlices) {
+  for (int i = 0; i < 5000; ++i)
+    add(OnNetnsDelete::Close, "one", i % 2 == 0 ? kA : kB, kHome);
+  drainer_.end_orphans({kA});
+  EXPECT_GT(ended_.size(), 0U);
+  EXPECT_LT(ended_.size(), 1000U);
+  drainer_.end_orphans({kB});  // while the first are not all ended
+  for (int i = 0; i < 20; ++i)
+    loop_->run_once(Duration(0));
+  EXPECT_EQ(ended_.size(), 5000U);
+}
+
+TEST_F(DrainerTest, WhatLingersInANamespaceThatIsGoneIsNotKept) {
+  const auto socket = [] {
+    return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  };
+  add(OnNetnsDelete::Keep, "keep", kA, kHome);
+  drainer_.end_orphans({kA});
+  context_.lingering().take(socket(), kA);
+  EXPECT_EQ(context_.lingering().size(), 0U);
+  context_.lingering().take(socket(), kB);
+  EXPECT_EQ(context_.lingering().size(), 1U);
+  drainer_.end_orphans({kB});
+  EXPECT_EQ(context_.lingering().size(), 0U);
+  context_.lingering().take(socket(), kA);  // the connection was still there at the second look
+  EXPECT_EQ(context_.lingering().size(), 0U);
 }
 
 TEST_F(DrainerTest, ARuleThatIsGoneDrainsWhateverItsNamespacesDo) {

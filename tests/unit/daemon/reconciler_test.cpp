@@ -68,7 +68,9 @@ class ReconcilerTest : public test::LoopTest {
   }
   void look_again() {
     registry_.refresh();
-    reconciler().reconcile();
+    const NetnsChanges changes = registry_.take_changes();
+    reconciler().reconcile(changes);
+    drainer_.end_orphans(changes.gone);
   }
 
   /// A client inside `netns`; nothing where it is refused.
@@ -187,11 +189,11 @@ TEST_F(ReconcilerTest, APortThatIsTakenIsTriedAgain) {
   UniqueFd taken = listen_in(blue->netns(), kPort);
   add_rule("web", {named("blue")});
   reconciler().reconcile();
-  reconciler().reconcile();
+  reconciler().retry();
   EXPECT_EQ(reconciler().pending(), 1U);
   EXPECT_EQ(log_.count("reason=\"bind: Address already in use\""), 1);
   taken.close();
-  reconciler().reconcile();
+  reconciler().retry();
   EXPECT_EQ(reconciler().listening(), 1U);
 }
 
@@ -297,11 +299,9 @@ TEST_F(ReconcilerTest, EndOrphansEndsWhatTouchesANamespaceThatIsGone) {
   const UniqueFd orphan = connect_in(gone->netns());
   const UniqueFd other = connect_in(stays->netns());
   ASSERT_TRUE(run_until([&] { return context_.connections().size() == 2; }));
-  drainer_.end_orphans(registry_.present_cookies());
   EXPECT_EQ(context_.connections().size(), 2U);
   gone->remove();
   look_again();
-  drainer_.end_orphans(registry_.present_cookies());
   EXPECT_EQ(context_.connections().size(), 1U);
   EXPECT_TRUE(test::is_reset(orphan));
   EXPECT_FALSE(test::is_reset(other));
@@ -320,7 +320,6 @@ TEST_F(ReconcilerTest, EndOrphansEndsWhatIsConnectedFromANamespaceThatIsGone) {
   settle();
   from->remove();
   look_again();
-  drainer_.end_orphans(registry_.present_cookies());
   EXPECT_TRUE(test::is_reset(client));
 }
 

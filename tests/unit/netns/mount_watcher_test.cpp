@@ -1,11 +1,30 @@
 #include "nsrelay/netns/mount_watcher.hpp"
 
+#include <set>
+
 #include "followed_netns.hpp"
+#include "nsrelay/netns/mount_stamp.hpp"
 
 namespace nsrelay {
 namespace {
 
 using Method = MountWatcher::Method;
+
+/// Collects what it is told.
+struct Changes {
+  void take(const MountChanges& changes) noexcept {
+    ++calls;
+    paths.insert(changes.paths.begin(), changes.paths.end());
+    gone.insert(changes.gone.begin(), changes.gone.end());
+    lost |= changes.lost;
+  }
+  MountWatcher::Callback delegate() { return MountWatcher::Callback::to<&Changes::take>(this); }
+
+  int calls = 0;
+  std::set<std::string> paths;
+  std::set<std::uint64_t> gone;
+  bool lost = false;
+};
 
 class MountWatcherTest : public test::FollowedNetns, public testing::WithParamInterface<Method> {
  protected:
@@ -31,7 +50,7 @@ class MountWatcherTest : public test::FollowedNetns, public testing::WithParamIn
     return run_until([&] { return changed_.calls > before; });
   }
 
-  test::Counter changed_;
+  Changes changed_;
   std::unique_ptr<MountWatcher> watcher_;
 };
 
@@ -48,12 +67,28 @@ TEST_P(MountWatcherTest, HearsAMountAndItsEnd) {
   EXPECT_TRUE(hears());
 }
 
+TEST_P(MountWatcherTest, SaysWhatItWas) {
+  const std::string one = bind("/proc/self/ns/net", "one");
+  const std::string odd = bind("/proc/self/ns/net", "odd \\ \n name");
+  EXPECT_TRUE(
+      run_until([&] { return changed_.paths.contains(one) && changed_.paths.contains(odd); }));
+  const auto stamp = stamp_of(one);
+  changed_ = {};
+  unmount("one");
+  EXPECT_TRUE(run_until([&] {
+    return changed_.paths.contains(one) || (stamp && changed_.gone.contains(stamp->mount_id));
+  }));
+  EXPECT_FALSE(changed_.paths.contains(odd));
+  EXPECT_FALSE(changed_.lost);
+}
+
 TEST_P(MountWatcherTest, HearsWhatCameWhileNobodyLooked) {
   for (int i = 0; i < 20; ++i) {
     bind("/proc/self/ns/net", "a");
     unmount("a");
   }
-  EXPECT_TRUE(hears());
+  bind("/proc/self/ns/net", "a");
+  EXPECT_TRUE(run_until([&] { return changed_.paths.contains(path("a")); }));
 }
 
 TEST_P(MountWatcherTest, HearsAgainAfterMoreEventsThanTheKernelKeeps) {
@@ -62,10 +97,11 @@ TEST_P(MountWatcherTest, HearsAgainAfterMoreEventsThanTheKernelKeeps) {
     ::mount("/proc/self/ns/net", path("a").c_str(), "none", MS_BIND, nullptr);
     ::umount2(path("a").c_str(), MNT_DETACH);
   }
-  EXPECT_TRUE(hears());
+  const bool tells_loss = GetParam() == Method::Fanotify;
+  EXPECT_TRUE(run_until([&] { return changed_.lost == tells_loss; }));
   settle();
   bind("/proc/self/ns/net", "b");
-  EXPECT_TRUE(hears());
+  EXPECT_TRUE(run_until([&] { return changed_.paths.contains(path("b")); }));
 }
 
 TEST_P(MountWatcherTest, SaysNothingOnceDestroyed) {
@@ -77,7 +113,7 @@ TEST_P(MountWatcherTest, SaysNothingOnceDestroyed) {
 
 TEST(MountWatcher, TakesTheFirstMethodThatWorks) {
   auto loop = std::move(*EventLoop::create());
-  test::Counter changed;
+  Changes changed;
   auto made = MountWatcher::create(*loop, changed.delegate());
   ASSERT_TRUE(made) << made.error().message();
   const bool has_fanotify(MountWatcher::create(*loop, changed.delegate(), Method::Fanotify));

@@ -49,8 +49,11 @@ class NetnsWatcherTest : public test::FollowedNetns {
   }
 
   NetnsRegistry registry_;
-  test::Counter changed_;
-  NetnsWatcher watcher_{*loop_, registry_, changed_.delegate()};
+  struct Changes {
+    void count(const NetnsChanges& /*changes*/) noexcept { ++calls; }
+    int calls = 0;
+  } changed_;
+  NetnsWatcher watcher_{*loop_, registry_, NetnsWatcher::Callback::to<&Changes::count>(&changed_)};
 };
 
 TEST_F(NetnsWatcherTest, AMountIsSeen) {
@@ -110,6 +113,53 @@ TEST_F(NetnsWatcherTest, AFolderThatIsMadeAgainIsWatchedAgain) {
     settle();
     pass(std::chrono::milliseconds(5));
   }
+}
+
+TEST_F(NetnsWatcherTest, AFolderThatComesLaterIsSeenWithWhatIsInIt) {
+  const NetnsSelector below{Kind::PathPattern, path("one/two/*")};
+  const auto count = [&] { return registry_.find(below).size(); };
+  const auto comes_to_be = [&](std::size_t wanted) {
+    return run_until([&] {
+      pass(std::chrono::milliseconds(5));
+      return count() == wanted;
+    });
+  };
+  EXPECT_EQ(count(), 0U);
+  watcher_.start();
+  settle();
+  const TimePoint begin = time_;
+  std::filesystem::create_directories(path("one/two"));
+  std::filesystem::create_symlink("/proc/self/ns/net", path("one/two/a"));
+  EXPECT_TRUE(comes_to_be(1));
+  std::filesystem::create_symlink("/proc/self/ns/net", path("one/two/b"));
+  EXPECT_TRUE(comes_to_be(2));
+  std::filesystem::rename(path("one/two"), path("one/other"));
+  EXPECT_TRUE(comes_to_be(0));
+  std::filesystem::rename(path("one/other"), path("one/two"));
+  EXPECT_TRUE(comes_to_be(2));
+  EXPECT_LT(time_ - begin, std::chrono::seconds(5));  // not by the rescan
+}
+
+TEST_F(NetnsWatcherTest, AFolderIsKnownByTheWaysThatLeadToIt) {
+  std::filesystem::create_directory(path("real"));
+  std::filesystem::create_directory_symlink(path("real"), path("way"));
+  const NetnsSelector by_way{Kind::PathPattern, path("way/*")};
+  EXPECT_TRUE(registry_.find(by_way).empty());
+  watcher_.start();
+  settle();
+  const TimePoint begin = time_;
+  bind("/proc/self/ns/net", "real/a");
+  EXPECT_TRUE(run_until([&] {
+    pass(std::chrono::milliseconds(5));
+    return registry_.find(by_way).size() == 1;
+  }));
+  EXPECT_LT(time_ - begin, std::chrono::seconds(5));
+  unmount("real/a");
+  EXPECT_TRUE(run_until([&] {
+    pass(std::chrono::milliseconds(5));
+    return registry_.find(by_way).empty();
+  }));
+  EXPECT_LT(time_ - begin, std::chrono::seconds(5));
 }
 
 TEST_F(NetnsWatcherTest, TheEndOfAProcessIsSeen) {

@@ -10,6 +10,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "followed_netns.hpp"
@@ -39,6 +40,18 @@ void give_up(unsigned capability) {
   EXPECT_EQ(::syscall(SYS_capset, &header, data), 0);
 }
 
+/// Collects what it is told.
+struct Heard {
+  void take(std::uint64_t cookie) noexcept {
+    ++calls;
+    cookies.insert(cookie);
+  }
+  RouteMonitor::Callback delegate() { return RouteMonitor::Callback::to<&Heard::take>(this); }
+
+  int calls = 0;
+  std::set<std::uint64_t> cookies;
+};
+
 class RouteMonitorTest : public test::FollowedNetns {
  protected:
   void SetUp() override {
@@ -59,7 +72,7 @@ class RouteMonitorTest : public test::FollowedNetns {
     return heard;
   }
 
-  test::Counter appeared_;
+  Heard appeared_;
   std::unique_ptr<RouteMonitor> monitor_;
   std::unique_ptr<ThrowawayNetns> a_;
   std::unique_ptr<ThrowawayNetns> b_;
@@ -69,6 +82,14 @@ TEST_F(RouteMonitorTest, HearsAnAddressInANamespaceThatWasIncluded) {
   ASSERT_TRUE(monitor_->include(a_->netns()));
   add_address(a_->netns(), 1);
   EXPECT_TRUE(hears());
+}
+
+TEST_F(RouteMonitorTest, SaysWhichNamespaceItWas) {
+  ASSERT_TRUE(monitor_->include(a_->netns()));
+  ASSERT_TRUE(monitor_->include(b_->netns()));
+  add_address(b_->netns(), 1);
+  EXPECT_TRUE(run_until([&] { return appeared_.cookies.contains(b_->netns().cookie()); }));
+  EXPECT_FALSE(appeared_.cookies.contains(a_->netns().cookie()));
 }
 
 TEST_F(RouteMonitorTest, HearsSeveralNamespaces) {
@@ -84,7 +105,7 @@ TEST_F(RouteMonitorTest, DoesNotHearOneThatWasNot) {
   // From a namespace of its own, where nobody else makes links.
   std::thread([&] {
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    test::Counter appeared;
+    Heard appeared;
     auto monitor = RouteMonitor::create(*loop_, appeared.delegate());
     ASSERT_TRUE(monitor);
     ASSERT_TRUE((*monitor)->include(a_->netns()));
@@ -120,7 +141,7 @@ TEST_F(RouteMonitorTest, HearsTheOwnNamespaceWithoutBeingAsked) {
   // In a thread that is in a namespace of its own: nothing is done to the one of the test.
   std::thread([&] {
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
-    test::Counter appeared;
+    Heard appeared;
     auto monitor = RouteMonitor::create(*loop_, appeared.delegate());
     ASSERT_TRUE(monitor);
     const UniqueFd socket = UniqueFd::adopt(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -160,7 +181,7 @@ TEST_F(RouteMonitorTest, IncludesTheNamespaceOfAProcess) {
 
 TEST_F(RouteMonitorTest, AForgottenNamespaceCanBeIncludedAgain) {
   ASSERT_TRUE(monitor_->include(a_->netns()));
-  monitor_->keep_only({b_->netns().cookie()});
+  monitor_->forget(a_->netns().cookie());
   ASSERT_TRUE(monitor_->include(a_->netns()));
   add_address(a_->netns(), 1);
   EXPECT_TRUE(hears());
