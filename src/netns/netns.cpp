@@ -22,15 +22,20 @@ constexpr long kNsfsMagic = 0x6e736673;  // NSFS_MAGIC of linux/magic.h, absent 
 // NS_GET_ID: for a network namespace its cookie, without entering it. Newer than Debian 12.
 constexpr unsigned long kNsGetId = _IOR(0xb7, 13, std::uint64_t);
 
+/// Of the namespace of the calling thread. Needs no privilege, unlike going there.
+Result<std::uint64_t> cookie_of_new_socket() {
+  UniqueFd socket = UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket)
+    return Error::from_errno("socket");
+  return netns_cookie_of_socket(socket.get());
+}
+
 /// Slow way for older kernels: a socket made inside knows the cookie.
 Result<std::uint64_t> cookie_of_socket_inside(const Netns& netns) {
   auto scope = NetnsScope::enter(netns);
   if (!scope)
     return std::move(scope).error();
-  UniqueFd socket = UniqueFd::adopt(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket)
-    return Error::from_errno("socket");
-  return netns_cookie_of_socket(socket.get());
+  return cookie_of_new_socket();
 }
 
 /// Nothing where the kernel is too old to tell without entering.
@@ -128,7 +133,16 @@ Result<Netns> Netns::open(const std::string& path) {
 }
 
 Result<Netns> Netns::current() {
-  return open("/proc/thread-self/ns/net");
+  const std::string path = "/proc/thread-self/ns/net";
+  UniqueFd file = open_file(path);
+  if (!file)
+    return Error::from_errno(path);
+  auto cookie = cookie_of_new_socket();
+  if (!cookie)
+    return std::move(cookie).error().with_context(path);
+  Netns netns(std::move(file), path);
+  netns.cookie_ = *cookie;
+  return netns;
 }
 
 Result<Netns> Netns::of_process(pid_t pid) {
