@@ -24,9 +24,22 @@ Json json_of(const TotalsStatus& totals) {
           {"bytes_sent", totals.bytes_sent}};
 }
 
+Json json_of(const UpstreamStatus& upstream) {
+  return {{"target", upstream.target},
+          {"netns", upstream.netns},
+          {"state", upstream.is_up ? "up" : "down"},
+          {"backup", upstream.is_backup},
+          {"weight", upstream.weight},
+          {"connections_active", upstream.connections_active},
+          {"failures", upstream.failures}};
+}
+
 Json json_of(const RuleStatus& rule) {
   Json json = {{"name", rule.name}, {"protocol", rule.protocol}};
   json.update(json_of(rule.totals));
+  Json& upstreams = json["upstreams"] = Json::array();
+  for (const UpstreamStatus& upstream : rule.upstreams)
+    upstreams.push_back(json_of(upstream));
   return json;
 }
 

@@ -123,13 +123,26 @@ TotalsStatus status_of(const TrafficTotals& totals) {
           totals.bytes_received, totals.bytes_sent};
 }
 
-std::vector<RuleStatus> rules_of(const Config& config, const TrafficTable& traffic) {
+std::vector<UpstreamStatus> upstreams_of(const Reconciler& reconciler, const std::string& rule) {
+  std::vector<UpstreamStatus> upstreams;
+  reconciler.for_each_pool(rule, [&](const UpstreamPool& pool) {
+    for (const TargetState& target : pool.targets())
+      upstreams.push_back({target.text, pool.netns().name, target.health.is_up(),
+                           target.spec.backup, target.spec.weight, target.active,
+                           target.health.failures_total()});
+  });
+  return upstreams;
+}
+
+std::vector<RuleStatus> rules_of(const Config& config, const Reconciler& reconciler,
+                                 const TrafficTable& traffic) {
   const auto totals = traffic.totals_by_rule();
   std::vector<RuleStatus> rules;
   for (const ForwardRule& rule : config.rules) {
     const auto found = totals.find(rule.name);
     rules.push_back({rule.name, std::string(to_string(rule.protocol)),
-                     found == totals.end() ? TotalsStatus() : status_of(found->second)});
+                     found == totals.end() ? TotalsStatus() : status_of(found->second),
+                     upstreams_of(reconciler, rule.name)});
   }
   return rules;
 }
@@ -180,7 +193,7 @@ class Snapshot final : public ConnectionSource {
 void add_forwarding(StatusReport& report, const Config& config, const Reconciler& reconciler,
                     const NetnsRegistry& registry, RelayContext& context) {
   report.totals = status_of(context.traffic().totals());
-  report.rules = rules_of(config, context.traffic());
+  report.rules = rules_of(config, reconciler, context.traffic());
   auto accepted = count_by_listener(context);
   NetnsList namespaces(registry);
   reconciler.for_each_listener([&](const Reconciler::ListenerView& view) {

@@ -102,6 +102,14 @@ int readable_bytes(int fd) noexcept {
   return query(fd, SIOCINQ);
 }
 
+std::optional<IpEndpoint> local_endpoint(int fd) noexcept {
+  SocketAddress address;
+  if (::getsockname(fd, address.data(), address.size_to_fill()) != 0)
+    return std::nullopt;
+  const bool is_ip = address.family() == AF_INET || address.family() == AF_INET6;
+  return is_ip ? std::optional(address.endpoint()) : std::nullopt;
+}
+
 int take_socket_error(int fd) noexcept {
   int error = 0;
   socklen_t size = sizeof error;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "nsrelay/net/socket_options.hpp"
+#include "nsrelay/relay/forwarding_log.hpp"
 
 namespace nsrelay {
 namespace {
@@ -78,6 +79,8 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (!socket)
     return on_accept_error(errno);
   AcceptedClient client{std::move(socket), peer.endpoint()};
+  if (context_.loop_guard().is_due() && breaks_loop(client))
+    return AcceptStep::Accepted;
   std::optional<Reason> refused;
   // Behind another proxy it is the header that says who the client is.
   if (!runtime_->rule().accept_proxy)
@@ -87,6 +90,18 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   else
     serve(std::move(client));
   return AcceptStep::Accepted;
+}
+
+/// Whether the client came from ourselves, in a circle. It is reset then.
+bool AcceptingListener::breaks_loop(AcceptedClient& client) {
+  const auto from_rule = context_.loop_guard().break_loop(info(), client.address);
+  if (!from_rule)
+    return false;
+  reset_on_close(client.socket.get());
+  client.socket.close();
+  ++info().traffic->connections_failed[Reason::ForwardingLoop];
+  log_forwarding_loop(context_.log(), *runtime_, info(), client.address, *from_rule);
+  return true;
 }
 
 AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {

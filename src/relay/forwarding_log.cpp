@@ -11,6 +11,8 @@ const char* advice(DropReason reason) {
     case DropReason::PerSourceConnections:
     case DropReason::PerSourceRate:
       return "per_source of the rule; sessions that run go on";
+    case DropReason::ForwardingLoop:
+      return "the record with reason=forwarding_loop before this one names the rules";
     case DropReason::MaxSessions:
       return "max_sessions of the rule, or a shorter session_timeout";
     case DropReason::Draining:
@@ -49,6 +51,21 @@ void log_upstream_failed(Log& log, const RuleRuntime& runtime, const ListenerInf
              .upstream = attempt.target,
              .reason = to_string(attempt.reason),
              .more = {{"error", attempt.text}}});
+}
+
+void log_forwarding_loop(Log& log, const RuleRuntime& runtime, const ListenerInfo& listener,
+                         const IpEndpoint& client, std::string_view from_rule) {
+  const std::string peer = client.to_string();
+  log.write({.level = LogLevel::Warn,
+             .event = log_event::kConnectionFailed,
+             .rule = runtime.rule().name,
+             .netns = listener.netns,
+             .protocol = to_string(runtime.rule().protocol),
+             .client = peer,
+             .listener = listener.address,
+             .reason = to_string(Reason::ForwardingLoop),
+             .more = {{"from_rule", std::string(from_rule)},
+                      {"see", "a target of from_rule leads back to this listener"}}});
 }
 
 void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo& listener,

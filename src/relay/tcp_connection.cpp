@@ -360,6 +360,14 @@ ForwardedStatus TcpConnection::status() const {
           upstream_.received};
 }
 
+IpEndpoint TcpConnection::peer() const {
+  return extras_ && extras_->peer ? *extras_->peer : client_address_;
+}
+
+std::optional<IpEndpoint> TcpConnection::upstream_local() const {
+  return connector_ ? connector_->local() : local_endpoint(upstream_.fd.get());
+}
+
 void TcpConnection::end(Reason reason) {
   if (state_ != State::Closed)
     finish(reason, true);

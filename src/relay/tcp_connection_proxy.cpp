@@ -1,7 +1,8 @@
 // The PROXY protocol of a TCP connection: the header that comes, and the one that goes.
 
-#include <sys/socket.h>
+#include <utility>
 
+#include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/relay/proxy_header_reader.hpp"
 #include "nsrelay/relay/tcp_connection.hpp"
 
@@ -37,7 +38,7 @@ void TcpConnection::read_proxy_header() {
 void TcpConnection::take_proxy_header() {
   timer_.stop();
   if (const auto& addresses = extras_->header_reader->header().addresses) {
-    client_address_ = addresses->source;
+    extras_->peer = std::exchange(client_address_, addresses->source);
     extras_->destination = addresses->destination;
   }
   extras_->header_reader.reset();
@@ -64,9 +65,7 @@ void TcpConnection::send_proxy_header() {
 IpEndpoint TcpConnection::client_destination() const {
   if (extras_ && extras_->destination)
     return *extras_->destination;
-  SocketAddress address;
-  ::getsockname(client_.fd.get(), address.data(), address.size_to_fill());
-  return address.endpoint();
+  return local_endpoint(client_.fd.get()).value_or(IpEndpoint{});
 }
 
 }  // namespace nsrelay

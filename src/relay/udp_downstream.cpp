@@ -97,6 +97,16 @@ UdpSession* UdpDownstream::session_of(const ReceivedDatagrams& one) {
   return known != nullptr ? known : start_session(one.path, one.run.count());
 }
 
+/// Whether a datagram of `peer` came from ourselves, in a circle.
+bool UdpDownstream::breaks_loop(const IpEndpoint& peer) {
+  if (!context_.loop_guard().is_due())
+    return false;
+  const auto from_rule = context_.loop_guard().break_loop(listener_->info(), peer);
+  if (from_rule)
+    log_forwarding_loop(context_.log(), *runtime_, listener_->info(), peer, *from_rule);
+  return from_rule.has_value();
+}
+
 UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t datagrams) {
   std::optional<DropReason> refused;
   if (listener_ == nullptr)
@@ -107,6 +117,8 @@ UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t
     refused = DropReason::MaxSessions;
   else if (!context_.reserve().hold())
     refused = DropReason::OutOfDescriptors;
+  if (!refused && breaks_loop(path.peer))
+    refused = DropReason::ForwardingLoop;
   SourceLease source;
   if (!refused)
     refused = drop_reason_of(runtime_->refuses(path.peer.ip, context_.loop().now(), source));

@@ -10,6 +10,8 @@ std::string_view to_string(DropReason reason) {
       return "per_source_connections";
     case DropReason::PerSourceRate:
       return "per_source_rate";
+    case DropReason::ForwardingLoop:
+      return "forwarding_loop";
     case DropReason::MaxSessions:
       return "max_sessions";
     case DropReason::Draining:

@@ -21,10 +21,23 @@ struct TotalsStatus {
   std::uint64_t bytes_sent = 0;
 };
 
+/// One target of a rule; each namespace has its own where a target contains `{netns}` or is
+/// connected to from the `same` namespace.
+struct UpstreamStatus {
+  std::string target;  ///< as written, `{netns}` replaced
+  std::string netns;   ///< that it is connected to from
+  bool is_up = true;
+  bool is_backup = false;
+  std::uint32_t weight = 1;
+  std::uint64_t connections_active = 0;
+  std::uint64_t failures = 0;
+};
+
 struct RuleStatus {
   std::string name;
   std::string protocol;
   TotalsStatus totals;
+  std::vector<UpstreamStatus> upstreams{};
 };
 
 enum class ListenerState : std::uint8_t { Listening, Pending, Draining };

@@ -75,6 +75,13 @@ class Reconciler {
   };
   void for_each_listener(const std::function<void(const ListenerView&)>& visit) const;
 
+  /// Calls `visit` with every pool of targets of the rule `name`.
+  template <class Visit>
+  void for_each_pool(const std::string& name, Visit visit) const {
+    if (const auto found = runtimes_.find(name); found != runtimes_.end())
+      found->second->for_each_pool(visit);
+  }
+
   /// Does now what reconcile() has put off to later iterations of the loop.
   void finish();
 

@@ -7,6 +7,7 @@
 #include "nsrelay/base/byte_size.hpp"
 #include "nsrelay/base/duration.hpp"
 #include "nsrelay/base/result.hpp"
+#include "nsrelay/net/socket_address.hpp"
 
 namespace nsrelay {
 
@@ -52,6 +53,9 @@ int unacknowledged_bytes(int fd) noexcept;
 
 /// Bytes that a read would give now (SIOCINQ, tcp(7)).
 int readable_bytes(int fd) noexcept;
+
+/// Where an IP socket is bound (getsockname(2)); nothing where it is none, or closed.
+std::optional<IpEndpoint> local_endpoint(int fd) noexcept;
 
 /// Takes the pending error of a socket (SO_ERROR, socket(7)): 0 when there is none.
 int take_socket_error(int fd) noexcept;

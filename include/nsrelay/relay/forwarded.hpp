@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "nsrelay/event/timer_queue.hpp"
@@ -41,6 +42,12 @@ class Forwarded {
   /// 0 before that.
   [[nodiscard]] virtual std::uint64_t upstream_cookie() const = 0;
   [[nodiscard]] virtual ForwardedStatus status() const = 0;
+  /// Who is connected to the listener, whatever a PROXY header says; meaningful where
+  /// upstream_local() is.
+  [[nodiscard]] virtual IpEndpoint peer() const { return {}; }
+  /// Where the upstream's socket is bound; nothing while there is none, or where it is no IP
+  /// socket.
+  [[nodiscard]] virtual std::optional<IpEndpoint> upstream_local() const { return std::nullopt; }
 
  private:
   friend class ConnectionTable;

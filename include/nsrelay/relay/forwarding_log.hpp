@@ -14,6 +14,10 @@ namespace nsrelay {
 void log_upstream_failed(Log& log, const RuleRuntime& runtime, const ListenerInfo& listener,
                          const FailedAttempt& attempt);
 
+/// Writes that a client was refused because it came from nsrelay itself, by way of `from_rule`.
+void log_forwarding_loop(Log& log, const RuleRuntime& runtime, const ListenerInfo& listener,
+                         const IpEndpoint& client, std::string_view from_rule);
+
 /// Counts datagrams that are dropped, and writes a record when a burst begins.
 void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo& listener,
                 DropReason reason, std::uint64_t datagrams);

@@ -14,6 +14,7 @@
 #include "nsrelay/net/pipe_pool.hpp"
 #include "nsrelay/relay/connection_table.hpp"
 #include "nsrelay/relay/lingering_sockets.hpp"
+#include "nsrelay/relay/loop_guard.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
 #include "nsrelay/telemetry/log.hpp"
 #include "nsrelay/telemetry/traffic_table.hpp"
@@ -40,6 +41,7 @@ class RelayContext {
   Log& log() { return log_; }
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
+  LoopGuard& loop_guard() { return loop_guard_; }
   [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
   TrafficTable& traffic() { return traffic_; }
@@ -76,6 +78,7 @@ class RelayContext {
   std::optional<Error> why_no_sctp_;
   TimePoint ask_for_sctp_at_;
   bool logs_connections_ = true;
+  LoopGuard loop_guard_{connections_};
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };
 

@@ -62,6 +62,13 @@ class RuleRuntime {
     return pool;
   }
 
+  /// Calls `visit` with every pool there is at present.
+  template <class Visit>
+  void for_each_pool(Visit visit) const {
+    for (const auto& [key, pool] : pools_)
+      visit(std::as_const(*pool));
+  }
+
   /// Lets go of pools that no listener and no connection uses: of namespaces that are gone.
   void prune_pools();
 

@@ -57,11 +57,14 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
   [[nodiscard]] ForwardedStatus status() const override;
+  [[nodiscard]] IpEndpoint peer() const override;
+  [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override;
 
  private:
   /// What only the connections of some rules have.
   struct Extras {
     std::optional<ProxyHeaderReader> header_reader;  ///< while AwaitingHeader
+    std::optional<IpEndpoint> peer;                  ///< who sent a header that names another
     std::optional<IpEndpoint> destination;           ///< what the header says of it
     SourceLease source;                              ///< where the rule has `per_source`
     std::string_view fault;                          ///< what is wrong with the header

@@ -69,6 +69,7 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   void deliver(UdpSession& session, std::span<const ReceivedDatagrams> received,
                UdpSession** sessions);
   UdpSession* start_session(const DatagramPath& path, std::uint64_t datagrams);
+  bool breaks_loop(const IpEndpoint& peer);
   void drop(DropReason reason, std::uint64_t datagrams);
 
   RelayContext& context_;

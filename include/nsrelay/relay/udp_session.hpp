@@ -68,6 +68,10 @@ class UdpSession final : public Forwarded {
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_cookie_; }
   [[nodiscard]] ForwardedStatus status() const override;
+  [[nodiscard]] IpEndpoint peer() const override { return path_.peer; }
+  [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override {
+    return local_endpoint(upstream_.get());
+  }
 
  private:
   void set_state(State state) { state_ = state; }

@@ -11,6 +11,7 @@ enum class DropReason : std::uint8_t {
   Denied,                ///< by the rule's allow and deny
   PerSourceConnections,  ///< a new client, whose network has per_source.connections already
   PerSourceRate,         ///< a new client, whose network came more often than per_source.rate
+  ForwardingLoop,        ///< it came from nsrelay itself, again and again
   MaxSessions,           ///< a new client, and the rule has max_sessions already
   Draining,              ///< a new client, and the listener is being closed
   OutOfDescriptors,      ///< a new client, and no descriptor is left for its session
@@ -24,7 +25,7 @@ enum class DropReason : std::uint8_t {
   ReceiveOverflow,  ///< the kernel dropped it: the receive buffer was full
 };
 
-inline constexpr std::size_t kDropReasons = 14;
+inline constexpr std::size_t kDropReasons = 15;
 
 /// As it stands in the log, e.g. "max_sessions".
 std::string_view to_string(DropReason reason);

@@ -11,6 +11,7 @@
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
 
@@ -98,6 +99,8 @@ class Connector {
   [[nodiscard]] std::uint32_t seen_events() const { return seen_events_; }
   /// Where the socket is connected to.
   [[nodiscard]] const SocketAddress& address() const { return address_; }
+  /// Where the socket of the current attempt is bound, see local_endpoint().
+  [[nodiscard]] std::optional<IpEndpoint> local() const { return local_endpoint(socket_.get()); }
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
   [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 

@@ -59,6 +59,7 @@ class UpstreamPool {
   [[nodiscard]] const NetnsEntry& netns() const { return *netns_; }
   Resolver& resolver() { return resolver_; }
   SourcePool& sources() { return sources_; }
+  [[nodiscard]] const SourcePool& sources() const { return sources_; }
   [[nodiscard]] Protocol protocol() const { return protocol_; }
   [[nodiscard]] const TcpOptions& tcp_options() const { return tcp_options_; }
   [[nodiscard]] const UdpOptions& udp_options() const { return udp_options_; }
