@@ -21,7 +21,7 @@ _nsrelay_names() {
   local json
   json=$(timeout 3 "$2" status --json ${3:+--control "$3"} 2>/dev/null) || return 0
   json=${json#*\""$1"\":[}
-  [[ $1 == rules ]] && json=${json%%]*}
+  [[ $1 == rules ]] && json=${json%%\"namespaces\":[*}
   # A name with anything that JSON has to escape cannot be typed without care: left out.
   grep -o '"name":"[^"\\]*"' <<<"$json" | cut -d'"' -f4
 }
