@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from harness import udp
+from harness.control import Control
 from harness.daemon import rule
 from harness.lab import Lab
 from harness.netns import Netns
-from harness.peers import Peer, Server, tell
+from harness.peers import Peer, Server, echo, ping, tell
 from harness.waiting import wait_until
 
 BALANCES = ["round_robin", "least_connections", "source_hash"]
@@ -174,3 +175,30 @@ def test_udp_sessions_are_balanced_and_leave_out_a_target_that_is_gone(lab: Lab)
         assert udp.eventually_answered(lab.udp_client(a)) == b"0"
     assert daemon.log.wait_for(event="upstream_down")["upstream"] == _address(1)
     assert len(daemon.log.records(event="upstream_failed")) < 6
+
+
+def test_status_tells_which_targets_are_up(lab: Lab) -> None:
+    a = lab.netns("a")
+    lab.server(lab.host, script=echo)
+    control = Control(lab.folder / "control.sock")
+    targets = [{"address": _address(0), "weight": 2}, {"address": _address(1), "backup": True}]
+    first, second = targets
+    daemon = lab.daemon(
+        rule(netns=a.name, upstream={"targets": targets}),
+        rule("dead", netns=a.name, listen="0.0.0.0:8001", upstream=_address(2)),
+        control=control.section(),
+    )
+    ping(lab.connect(a))
+    for _ in range(3):
+        lab.connect(a, ("127.0.0.1", 8001)).expect_reset()
+    daemon.log.wait_for(event="upstream_down")
+    common = {"netns": "default", "failures": 0, "state": "up"}
+    web, dead = (one["upstreams"] for one in control.json("status")["rules"])
+    assert web == [
+        {**common, "target": first["address"], "weight": 2, "backup": False,
+         "connections_active": 1},
+        {**common, "target": second["address"], "weight": 1, "backup": True,
+         "connections_active": 0},
+    ]
+    assert dead == [{"target": _address(2), "netns": "default", "state": "down", "backup": False,
+                     "weight": 1, "connections_active": 0, "failures": 3}]
