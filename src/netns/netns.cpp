@@ -17,6 +17,9 @@
 namespace nsrelay {
 namespace {
 
+/// The namespace of the calling thread, which need not be entered.
+constexpr const char* kOwnFile = "/proc/thread-self/ns/net";
+
 constexpr long kNsfsMagic = 0x6e736673;  // NSFS_MAGIC of linux/magic.h, absent from Debian 12's
 
 // NS_GET_ID: for a network namespace its cookie, without entering it. Newer than Debian 12.
@@ -81,13 +84,13 @@ Result<Netns> Netns::from_file(UniqueFd file, const std::string& path) {
 }
 
 bool Netns::kernel_tells_identity() {
-  const UniqueFd own = open_file("/proc/thread-self/ns/net");
+  const UniqueFd own = open_file(kOwnFile);
   return own && cookie_of_file(own.get()).has_value();
 }
 
 /// What the path means now, if that is this namespace still.
 Result<Netns> Netns::open_again() const {
-  auto again = open(path_);
+  auto again = path_ == kOwnFile ? current() : open(path_);
   if (process_has_ended())  // then the path may be its successor's
     return Error::from_errno(path_, ESRCH);
   if (again && again->cookie_ != cookie_)
@@ -133,14 +136,13 @@ Result<Netns> Netns::open(const std::string& path) {
 }
 
 Result<Netns> Netns::current() {
-  const std::string path = "/proc/thread-self/ns/net";
-  UniqueFd file = open_file(path);
+  UniqueFd file = open_file(kOwnFile);
   if (!file)
-    return Error::from_errno(path);
+    return Error::from_errno(kOwnFile);
   auto cookie = cookie_of_new_socket();
   if (!cookie)
-    return std::move(cookie).error().with_context(path);
-  Netns netns(std::move(file), path);
+    return std::move(cookie).error().with_context(kOwnFile);
+  Netns netns(std::move(file), kOwnFile);
   netns.cookie_ = *cookie;
   return netns;
 }
