@@ -27,8 +27,8 @@ Result<std::vector<ZonedAddress>> parse_addresses(std::string_view hosts);
 /// Reads an entry of `listen`: addresses or `*`, and ports.
 Result<ListenSpec> parse_listen(std::string_view text);
 
-/// Reads `metrics.listen`: one address (or `*`) and one port. Returns the text.
-Result<std::string> parse_metrics_listen(std::string_view text);
+/// Reads `metrics.listen`: one address (or `*`) and one port.
+Result<ListenSpec> parse_metrics_listen(std::string_view text);
 
 /// Reads an upstream target in its short form: addresses or a host name and ports, or `unix:PATH`.
 Result<TargetSpec> parse_target(std::string_view text);

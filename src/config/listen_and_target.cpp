@@ -97,13 +97,13 @@ Result<ListenSpec> parse_listen(std::string_view text) {
   return listen;
 }
 
-Result<std::string> parse_metrics_listen(std::string_view text) {
+Result<ListenSpec> parse_metrics_listen(std::string_view text) {
   auto listen = parse_listen(text);
   if (!listen)
-    return std::move(listen).error();
+    return listen;
   if (listen->addresses.size() > 1 || listen->ports.size() > 1)
     return Error("one address and one port are allowed here");
-  return std::string(text);
+  return listen;
 }
 
 Result<TargetSpec> parse_target(std::string_view text) {

@@ -104,7 +104,7 @@ constexpr Option kTopOptions[] = {
 
     {.scope = Scope::Metrics, .key = "listen",
      .read = read_text<&Config::metrics_listen, parse_metrics_listen>,
-     .values = form("ADDRESS:PORT, [V6]:PORT or *:PORT"), .standard = "none", .reloadable = false,
+     .values = form("ADDRESS:PORT, [V6]:PORT or *:PORT"), .standard = "none",
      .help = "Prometheus text is served at `/metrics`; absent: not at all"},
 };
 

@@ -22,7 +22,6 @@ using Text = std::string_view;
 // clang-format off
 constexpr Lack kLacking[] = {
     {Scope::Log, "target", [](Text text) { return text == "journal"; }, "log.target"},
-    {Scope::Metrics, "listen", is_anything, "metrics.listen"},
 };
 // clang-format on
 

@@ -55,7 +55,7 @@ Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> con
   if (!signals)
     return std::move(signals).error();
   daemon->signals_ = *std::move(signals);
-  if (auto served = daemon->control_.follow(*daemon->config_); !served)
+  if (auto served = daemon->follow(*daemon->config_); !served)
     return std::move(served).error();
   return daemon;
 }
@@ -71,6 +71,7 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
       store_(ListenerStore::from_environment()),
       reconciler_(context_, registry_, drainer_, *store_, config_),
       control_(context_, registry_, reconciler_, [this] { return reload(); }),
+      metrics_(context_, registry_, reconciler_),
       watcher_(*loop_, registry_, NetnsWatcher::Callback::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)),
@@ -130,12 +131,23 @@ ReloadOutcome Daemon::reload() {
     return refuse_reload(std::move(texts));
   }
   auto config = std::make_shared<const Config>(std::get<Config>(std::move(outcome)));
-  if (auto followed = control_.follow(*config); !followed)
+  if (auto followed = follow(*config); !followed)
     return refuse_reload({followed.error().message()});
   return apply(std::move(config));
 }
 
+/// Serves control and metrics where `config` says; on an error both stay where they were.
+Result<void> Daemon::follow(const Config& config) {
+  if (auto followed = metrics_.follow(config); !followed)
+    return followed;
+  auto followed = control_.follow(config);
+  if (!followed)
+    (void)metrics_.follow(*config_);
+  return followed;
+}
+
 ReloadOutcome Daemon::refuse_reload(std::vector<std::string> faults) {
+  metrics_.count_reload(MetricsService::Reload::Failed);
   for (const std::string& fault : faults)
     log_.write({.level = LogLevel::Error,
                 .event = log_event::kReload,
@@ -152,6 +164,7 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   const Reconciler::Changes changes = reconciler_.replace_config(config_);
   control_.set_config(config_);
   watcher_.follow_again();
+  metrics_.count_reload(MetricsService::Reload::Ok);
   log_.write({.event = log_event::kReload,
               .more = {{"result", "ok"},
                        {"rules", std::to_string(config_->rules.size())},

@@ -60,6 +60,10 @@ std::set<std::string> names_of(const std::vector<ForwardRule>& rules) {
   return names;
 }
 
+TrafficKey key_of(const DesiredListener& wanted) {
+  return {wanted.rule->name, wanted.netns->name, wanted.rule->protocol};
+}
+
 /// Every namespace that the configuration speaks of.
 std::vector<NetnsSelector> selectors_of(const Config& config) {
   std::vector<NetnsSelector> selectors;
@@ -197,12 +201,12 @@ void Reconciler::tidy() noexcept {
     runtime->leave_gone_netns();
   }
   forget_retired();
+  std::erase_if(closed_, [](const ClosedListener& one) { return one.info.expired(); });
   context_.traffic().prune();
 }
 
 std::shared_ptr<TrafficCounters> Reconciler::traffic_of(const DesiredListener& wanted) {
-  return context_.traffic().counters_of(
-      {wanted.rule->name, wanted.netns->name, wanted.rule->protocol});
+  return context_.traffic().counters_of(key_of(wanted));
 }
 
 std::shared_ptr<const ListenerInfo> Reconciler::make_info(const DesiredListener& wanted) {
@@ -266,6 +270,7 @@ void Reconciler::close(const ListenerKey& key, std::string_view reason) {
   const auto found = managed_.find(key);
   pending_.erase(key);
   store_.forget(key);
+  remember_as_closed(found->second);
   const bool was_open = std::exchange(found->second.listener, nullptr) != nullptr;
   if (was_open)
     log(log_event::kListenerClosed, LogLevel::Info, found->second.wanted, reason);
@@ -328,6 +333,7 @@ void Reconciler::close_all() {
       managed.listener->hand_over();
     else
       managed.listener->serve_backlog();
+    remember_as_closed(managed);
     managed.listener.reset();
     log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "stopping");
   }
@@ -361,6 +367,7 @@ void Reconciler::close_drained(Managed& managed) {
     return;
   managed.listener->serve_backlog();
   store_.forget(managed.wanted.key);
+  remember_as_closed(managed);
   managed.listener.reset();
   pending_.insert(managed.wanted.key);
   log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, to_string(Reason::Drained));
@@ -411,6 +418,7 @@ void Reconciler::close_if_interface_changed(Managed& managed) {
     return;
   store_.forget(managed.wanted.key);
   managed.listener->serve_backlog();
+  remember_as_closed(managed);
   managed.listener.reset();
   log(log_event::kListenerClosed, LogLevel::Info, managed.wanted, "interface_changed");
 }
@@ -420,6 +428,11 @@ void Reconciler::follow_interfaces(Managed& managed) {
   managed.interfaces = interfaces_of(managed.wanted);
   if (routes_ && !managed.interfaces.empty())
     (void)routes_->include(*managed.wanted.netns->netns);
+}
+
+void Reconciler::remember_as_closed(const Managed& managed) {
+  if (managed.listener)
+    closed_.push_back({key_of(managed.wanted), managed.listener->shared_info()});
 }
 
 std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,

@@ -33,6 +33,10 @@ void Log::write(const LogRecord& record) noexcept {
   logger_->log(spdlog::level::info, spdlog::string_view_t(text));
 }
 
+std::uint64_t Log::dropped() const {
+  return sink_->dropped();
+}
+
 void Log::flush() noexcept {
   logger_->flush();
 }

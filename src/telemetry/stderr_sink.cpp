@@ -33,6 +33,7 @@ StderrSink::StderrSink(int fd) : fd_(fd) {
 void StderrSink::sink_it_(const spdlog::details::log_msg& message) {
   if (gathered_.size() >= kMostGathered) {
     ++dropped_;
+    ++dropped_total_;
     return;
   }
   spdlog::memory_buf_t line;

@@ -19,6 +19,9 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
  public:
   explicit StderrSink(int fd);
 
+  /// Records that were dropped since the start.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_total_; }
+
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override;
   void flush_() override;
@@ -33,7 +36,8 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
   Kind kind_ = Kind::File;
   UniqueFd reopened_;
   std::string gathered_;
-  std::uint64_t dropped_ = 0;
+  std::uint64_t dropped_ = 0;  ///< and not reported yet
+  std::uint64_t dropped_total_ = 0;
 };
 
 }  // namespace nsrelay

@@ -33,8 +33,8 @@ struct Config {
   LogConfig log;
   /// Empty: no control socket. Absent: kDefaultControlSocket, where it can be made.
   std::optional<std::string> control_socket;
-  /// ADDRESS:PORT, empty: no metrics.
-  std::string metrics_listen;
+  /// One address and one port. Absent: no metrics.
+  std::optional<ListenSpec> metrics_listen;
   Duration drain_timeout{30'000};
   std::vector<ForwardRule> rules;
 };

@@ -9,6 +9,7 @@
 #include "nsrelay/daemon/control_service.hpp"
 #include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/listener_store.hpp"
+#include "nsrelay/daemon/metrics_service.hpp"
 #include "nsrelay/daemon/reconciler.hpp"
 #include "nsrelay/daemon/service_manager.hpp"
 #include "nsrelay/event/event_loop.hpp"
@@ -55,6 +56,7 @@ class Daemon {
   void on_handed_over() noexcept;
   void on_no_connections() noexcept;
   ReloadOutcome reload();
+  Result<void> follow(const Config& config);
   ReloadOutcome refuse_reload(std::vector<std::string> faults);
   ReloadOutcome apply(std::shared_ptr<const Config> config);
   void begin_stop();
@@ -71,6 +73,7 @@ class Daemon {
   std::unique_ptr<ListenerStore> store_;
   Reconciler reconciler_;
   ControlService control_;
+  MetricsService metrics_;
   NetnsWatcher watcher_;
   Timer tick_timer_;
   Timer drain_timer_;

@@ -22,6 +22,7 @@
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/telemetry/traffic_table.hpp"
 
 namespace nsrelay {
 
@@ -89,6 +90,13 @@ class Reconciler {
   /// socket for a successor.
   void close_all();
 
+  /// A listener that is closed. What was accepted there and still runs shares its description.
+  struct ClosedListener {
+    TrafficKey key;
+    std::weak_ptr<const ListenerInfo> info;
+  };
+  [[nodiscard]] const std::vector<ClosedListener>& closed_listeners() const { return closed_; }
+
   [[nodiscard]] std::size_t listening() const { return managed_.size() - pending_.size(); }
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
 
@@ -122,6 +130,7 @@ class Reconciler {
   void reopen(Managed& managed, const RuleRuntime& after);
   void forget_retired();
   void open_slice() noexcept;
+  void remember_as_closed(const Managed& managed);
   void close(const ListenerKey& key, std::string_view reason);
   void close_drained(Managed& managed);
   [[nodiscard]] bool is_drained(const DesiredListener& wanted) const;
@@ -148,6 +157,8 @@ class Reconciler {
   std::map<ListenerKey, Managed> managed_;
   std::vector<DrainScope> drained_;
   std::set<ListenerKey> pending_;
+  /// Until nothing runs any more that was accepted there.
+  std::vector<ClosedListener> closed_;
   std::deque<ListenerKey> to_open_;
   DeferredCall next_slice_;
   CoalescedCall routes_changed_;

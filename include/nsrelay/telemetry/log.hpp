@@ -31,6 +31,9 @@ class Log {
   void write(const LogRecord& record) noexcept;
   void flush() noexcept;
 
+  /// Records that were dropped since the start.
+  [[nodiscard]] std::uint64_t dropped() const;
+
  private:
   LogLevel level_;
   std::shared_ptr<StderrSink> sink_;

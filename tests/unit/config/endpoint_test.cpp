@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"unix:app.sock", "a Unix socket needs an absolute path"}));
 
 TEST(MetricsListen, IsOneAddressAndOnePort) {
-  EXPECT_EQ(*parse_metrics_listen("127.0.0.1:9180"), "127.0.0.1:9180");
+  EXPECT_EQ(parse_metrics_listen("127.0.0.1:9180")->ports.first, 9180);
   EXPECT_TRUE(parse_metrics_listen("*:9180"));
   EXPECT_FALSE(parse_metrics_listen("127.0.0.1:9180-9190"));
   EXPECT_FALSE(parse_metrics_listen("127.0.0.1+127.0.0.2:9180"));

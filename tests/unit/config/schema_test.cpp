@@ -26,7 +26,7 @@ TEST(Schema, AMinimalRuleHasEveryDefault) {
   EXPECT_EQ(config.file, "rules.yaml");
   EXPECT_EQ(config.log, LogConfig{});
   EXPECT_EQ(config.control_socket, std::nullopt);
-  EXPECT_EQ(config.metrics_listen, "");
+  EXPECT_EQ(config.metrics_listen, std::nullopt);
   EXPECT_EQ(config.drain_timeout, 30s);
 }
 
@@ -39,7 +39,9 @@ TEST(Schema, GlobalOptionsAreRead) {
       rule_with(""));
   EXPECT_EQ(config.log, (LogConfig{LogLevel::Debug, LogTarget::Journal, false}));
   EXPECT_EQ(config.control_socket, "");
-  EXPECT_EQ(config.metrics_listen, "[::1]:9180");
+  ASSERT_TRUE(config.metrics_listen);
+  EXPECT_EQ(config.metrics_listen->addresses[0].address, *IpAddress::parse("::1"));
+  EXPECT_EQ(config.metrics_listen->ports, (PortRange{9180, 9180}));
   EXPECT_EQ(config.drain_timeout, 2min);
 }
 

@@ -25,9 +25,7 @@ TEST_P(Unsupported, IsAnErrorAtItsValueInThisBuildOnly) {
 
 INSTANTIATE_TEST_SUITE_P(All, Unsupported,
                          testing::Values(Case{"log: {target: journal}\n" + rule_with(""),
-                                              "1:15: log.target journal"},
-                                         Case{"metrics: {listen: '*:9180'}\n" + rule_with(""),
-                                              "1:19: metrics.listen '*:9180'"}));
+                                              "1:15: log.target journal"}));
 
 TEST(Supported, AreTheDefaultsOfWhatIsNotAndTheForwardingOfEveryProtocol) {
   const std::string text =
