@@ -35,14 +35,14 @@ void check_rules(const std::vector<RuleDraft>& drafts, FaultList& faults) {
 }
 
 /// Fills `config` from the document; what is wrong becomes faults.
-void read_document(const YamlNode& root, Support support, Config& config, FaultList& faults) {
+void read_document(const YamlNode& root, Config& config, FaultList& faults) {
   if (root.kind == YamlNode::Kind::Null) {
     faults.add({}, "the file is empty; at least one rule is needed under 'rules'");
     return;
   }
   RuleDraft defaults;
   std::vector<RuleDraft> drafts;
-  ReadContext context{config, faults, support, defaults, drafts};
+  ReadContext context{config, faults, defaults, drafts};
   read_mapping(root, OptionScope::Top, context);
   check_rules(drafts, faults);
   for (RuleDraft& draft : drafts)
@@ -68,13 +68,13 @@ ConfigOutcome load_config(const std::string& file) {
   return parse_config(*text, file);
 }
 
-ConfigOutcome parse_config(std::string_view text, const std::string& file, Support support) {
+ConfigOutcome parse_config(std::string_view text, const std::string& file) {
   FaultList faults;
   Config config;
   config.file = file;
   const YamlDocument document = parse_yaml(text, faults);
   if (document.root != nullptr)
-    read_document(*document.root, support, config, faults);
+    read_document(*document.root, config, faults);
   if (!faults.empty())
     return faults.take();
   return config;

@@ -2,7 +2,6 @@
 
 #include "option_input.hpp"
 #include "suggestion.hpp"
-#include "unsupported.hpp"
 
 namespace nsrelay {
 namespace {
@@ -69,11 +68,7 @@ void read_option(const OptionInput& input) {
               "the value is missing; expected " + describe_values(input.option.values));
     return;
   }
-  const std::size_t faults_before = input.context.faults.size();
   input.option.read(input);
-  const bool is_valid = input.context.faults.size() == faults_before;
-  if (is_valid && input.context.support == Support::ThisBuild)
-    check_support(input.option, input.value, input.context.faults);
 }
 
 std::string describe_missing(const Option& option, const ReadContext& context) {

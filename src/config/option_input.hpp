@@ -14,7 +14,6 @@ namespace nsrelay {
 struct ReadContext {
   Config& config;
   FaultList& faults;
-  Support support;
   RuleDraft& defaults;
   std::vector<RuleDraft>& drafts;
   /// The rule (or the defaults) and the target that options go into now; null outside of them.

@@ -22,6 +22,9 @@ constexpr std::size_t kMany = 256;
 /// clients' next datagrams waiting in the socket.
 constexpr auto kUdpHandOver = std::chrono::seconds(1);
 
+/// How soon a reader of the log that was behind is tried again.
+constexpr auto kLogRetry = std::chrono::milliseconds(100);
+
 /// The soft limit of descriptors becomes the hard one: only select(2), which nobody here uses, has
 /// a reason for the low default. Returns the limit.
 std::size_t raise_descriptor_limit() {
@@ -75,9 +78,11 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
       watcher_(*loop_, registry_, NetnsWatcher::Callback::to<&Daemon::on_netns_change>(this)),
       tick_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_tick>(this)),
       drain_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_drain_timeout>(this)),
+      log_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_log_timer>(this)),
       hand_over_timer_(loop_->timers(), Delegate<void()>::to<&Daemon::on_handed_over>(this)),
       service_(*loop_, [this] { return status_line(); }) {
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
+  follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
   control_.set_config(config_);
   loop_->set_before_wait(Delegate<void()>::to<&Daemon::on_before_wait>(this));
@@ -136,6 +141,23 @@ ReloadOutcome Daemon::reload() {
   return apply(std::move(config));
 }
 
+void Daemon::follow_log(const Config& config) {
+  log_.set_level(overrides_.level.value_or(config.log.level));
+  const auto set = log_.set_target(overrides_.target.value_or(config.log.target));
+  if (!set)
+    log_.write({.level = LogLevel::Warn,
+                .event = log_event::kJournalUnavailable,
+                .reason = set.error().message(),
+                .more = {{"next", "records go to stderr until a reload finds the journal"}}});
+}
+
+/// What a reader of the log has not taken is offered again soon, however quiet it is otherwise.
+void Daemon::on_before_wait() noexcept {
+  log_.flush();
+  if (log_.is_behind() && !log_timer_.is_running())
+    log_timer_.start(loop_->now() + kLogRetry);
+}
+
 /// Serves control and metrics where `config` says; on an error both stay where they were.
 Result<void> Daemon::follow(const Config& config) {
   if (auto followed = metrics_.follow(config); !followed)
@@ -158,7 +180,7 @@ ReloadOutcome Daemon::refuse_reload(std::vector<std::string> faults) {
 
 ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   config_ = std::move(config);
-  log_.set_level(overrides_.level.value_or(config_->log.level));
+  follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
   drainer_.set_patience(config_->drain_timeout);
   const Reconciler::Changes changes = reconciler_.replace_config(config_);

@@ -99,7 +99,8 @@ void append_sample(std::string& out, std::string_view name, std::string_view lab
 
 std::string format_number(double number) {
   char text[512];
-  const auto end = std::to_chars(std::begin(text), std::end(text), number, std::chars_format::fixed);
+  const auto end =
+      std::to_chars(std::begin(text), std::end(text), number, std::chars_format::fixed);
   return {std::begin(text), end.ptr};
 }
 

@@ -19,6 +19,9 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
  public:
   explicit StderrSink(int fd);
 
+  /// Whether the reader has not taken everything yet.
+  [[nodiscard]] bool is_behind() const { return !gathered_.empty(); }
+
   /// Records that were dropped since the start.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_total_; }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,16 +23,11 @@ std::string format_fault(const std::string& file, const ConfigFault& fault);
 /// A valid configuration, or every fault of the file in file order (never empty).
 using ConfigOutcome = std::variant<Config, std::vector<ConfigFault>>;
 
-/// Which part of the schema is accepted. What this build cannot do yet is checked like everything
-/// else and then refused by name, unless everything is asked for (which tests of the schema do).
-enum class Support : std::uint8_t { ThisBuild, Everything };
-
 /// Reads and validates a regular file of at most 16 MiB. Opens no socket and looks at no
 /// namespace, so that it can run anywhere. Any content is safe.
 ConfigOutcome load_config(const std::string& file);
 
 /// The same for text that is already in memory; `file` is only its name.
-ConfigOutcome parse_config(std::string_view text, const std::string& file,
-                           Support support = Support::ThisBuild);
+ConfigOutcome parse_config(std::string_view text, const std::string& file);
 
 }  // namespace nsrelay

@@ -51,11 +51,13 @@ class Daemon {
   void on_signal(int signal) noexcept;
   void on_tick() noexcept;
   void on_netns_change(const NetnsChanges& changes) noexcept;
-  void on_before_wait() noexcept { log_.flush(); }
+  void on_before_wait() noexcept;
+  void on_log_timer() noexcept {}  // what it is for is to end a wait
   void on_drain_timeout() noexcept;
   void on_handed_over() noexcept;
   void on_no_connections() noexcept;
   ReloadOutcome reload();
+  void follow_log(const Config& config);
   Result<void> follow(const Config& config);
   ReloadOutcome refuse_reload(std::vector<std::string> faults);
   ReloadOutcome apply(std::shared_ptr<const Config> config);
@@ -77,6 +79,7 @@ class Daemon {
   NetnsWatcher watcher_;
   Timer tick_timer_;
   Timer drain_timer_;
+  Timer log_timer_;
   Timer hand_over_timer_;
   ServiceManager service_;
   std::unique_ptr<SignalWatcher> signals_;

@@ -11,9 +11,8 @@
 namespace nsrelay {
 
 /// The faults of a text as `LINE:COLUMN: WHAT`.
-inline std::vector<std::string> faults_of(std::string_view text,
-                                          Support support = Support::Everything) {
-  const ConfigOutcome outcome = parse_config(text, "rules.yaml", support);
+inline std::vector<std::string> faults_of(std::string_view text) {
+  const ConfigOutcome outcome = parse_config(text, "rules.yaml");
   std::vector<std::string> lines;
   if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&outcome))
     for (const ConfigFault& fault : *faults)
@@ -23,9 +22,9 @@ inline std::vector<std::string> faults_of(std::string_view text,
 }
 
 /// The configuration of a valid text; an empty one and a failed test where it is not valid.
-inline Config config_of(std::string_view text, Support support = Support::Everything) {
-  EXPECT_THAT(faults_of(text, support), testing::IsEmpty()) << text;
-  ConfigOutcome outcome = parse_config(text, "rules.yaml", support);
+inline Config config_of(std::string_view text) {
+  EXPECT_THAT(faults_of(text), testing::IsEmpty()) << text;
+  ConfigOutcome outcome = parse_config(text, "rules.yaml");
   auto* config = std::get_if<Config>(&outcome);
   return config == nullptr ? Config{} : *config;
 }
