@@ -21,8 +21,8 @@ const std::map<std::string, LogLevel> kLogLevels = {{"trace", LogLevel::Trace},
                                                     {"info", LogLevel::Info},
                                                     {"warn", LogLevel::Warn},
                                                     {"error", LogLevel::Error}};
-const std::map<std::string, LogTarget> kLogTargets = {{"auto", LogTarget::Auto},
-                                                      {"stderr", LogTarget::Stderr}};
+const std::map<std::string, LogTarget> kLogTargets = {
+    {"auto", LogTarget::Auto}, {"journal", LogTarget::Journal}, {"stderr", LogTarget::Stderr}};
 
 /// The program's arguments, and what they ask for once they are parsed.
 class CommandLine {
@@ -87,7 +87,7 @@ class CommandLine {
     run.add_option_function<std::string>(
            "--log-target",
            [this](const std::string& name) { run_options_.log.target = kLogTargets.at(name); },
-           "auto or stderr; wins over the file")
+           "auto, journal or stderr; wins over the file")
         ->check(CLI::IsMember(kLogTargets));
   }
 

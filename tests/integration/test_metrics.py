@@ -1,8 +1,10 @@
 """/metrics: exact against known traffic, bounded under churn, served where the file says."""
 
+import json
 import re
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -279,12 +281,81 @@ def test_scrapers_that_do_not_read_stop_nobody_but_themselves(lab: Lab) -> None:
 def test_process_metrics_are_those_of_the_process(lab: Lab) -> None:
     link = _link(lab)
     pid = link.daemon.pid
+    before = len(process.descriptors(pid))
     page = scrape(lab.host)
     limit = re.search(r"Max open files +\d+ +(\d+)", open(f"/proc/{pid}/limits").read())
     assert limit and page.get("process_max_fds") == float(limit[1])
     # The scrape's own connection comes on top.
-    assert page.get("process_open_fds") == len(process.descriptors(pid)) + 1
+    assert page.get("process_open_fds") == before + 1
     resident = page.get("process_resident_memory_bytes")
     assert resident and 0.5 < resident / process.rss_bytes(pid) < 2
     version = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True)
     assert page.get("nsrelay_build_info", version=version.stdout.split()[1]) == 1
+
+
+CONFIG = Path(__file__).parents[2] / "config"
+ALERTS = CONFIG / "prometheus-alerts.yaml"
+
+
+def _promtool(*arguments: object) -> str:
+    done = subprocess.run(
+        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_alerts_are_valid_and_fire_when_they_should(tmp_path: Path) -> None:
+    _promtool("check", "rules", ALERTS)
+    examples = (Path(__file__).parent / "prometheus-alerts-test.yaml").read_text()
+    alerts = re.findall(r"alert: (\w+)", ALERTS.read_text())
+    assert all(f'alertname="{alert}"' in examples for alert in alerts)
+    file = tmp_path / "test.yaml"
+    file.write_text(examples.replace("[ALERTS]", f"[{ALERTS}]"))
+    assert "SUCCESS" in _promtool("test", "rules", file)
+
+
+def test_dashboard_and_alerts_name_only_what_a_scrape_has(lab: Lab) -> None:
+    client_netns = lab.netns("a")
+    server = lab.server(lab.host, script=echo)
+    lab.udp_server(lab.host, answer=echo_datagram)
+    lab.daemon(
+        rule(netns=client_netns.name, max_connections=1),
+        rule("dns", protocol="udp", netns=client_netns.name),
+        rule("shut", protocol="udp", netns=client_netns.name, listen="0.0.0.0:8001",
+             deny=["127.0.0.0/8"]),
+        **METRICS,
+    )
+    ping(lab.connect(client_netns))
+    lab.connect(client_netns)  # waits: max_connections
+    lab.udp_client(client_netns).ask()
+    lab.udp_client(client_netns, ("127.0.0.1", 8001)).send(b"denied")
+    server.stop_listening()
+    wait_until(
+        lambda: {"nsrelay_accept_paused_total", "nsrelay_datagrams_dropped_total"}
+        <= scrape(lab.host).names(),
+        "a pause and a drop",
+    )
+    known = set(re.findall(r"^# TYPE (\w+)", scrape(lab.host).text, re.MULTILINE))
+    known |= {f"nsrelay_connect_seconds_{part}" for part in ("bucket", "sum", "count")}
+    for file in (ALERTS, CONFIG / "grafana-dashboard.json"):
+        named = set(re.findall(r"\b(?:nsrelay|process)_\w+", file.read_text()))
+        assert len(named) > 5
+        assert named <= known, named - known
+
+
+def test_dashboard_is_well_formed() -> None:
+    dashboard = json.loads((CONFIG / "grafana-dashboard.json").read_text())
+    assert {one["name"] for one in dashboard["templating"]["list"]} >= {"rule", "netns"}
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 10
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    for number, query in enumerate(queries):
+        plain = query.replace("$__rate_interval", "5m").replace("$rule", ".*")
+        plain = plain.replace("$netns", ".*")
+        queries[number] = f"- {{record: 'query:{number}', expr: {json.dumps(plain)}}}"
+    rules = "groups: [{name: queries, rules: [\n" + ",\n".join(q[2:] for q in queries) + "]}]"
+    checked = subprocess.run(
+        ["promtool", "check", "rules", "/dev/stdin"], input=rules, text=True,
+        capture_output=True, check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
