@@ -1,10 +1,13 @@
 #include "nsrelay/daemon/metrics_service.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <map>
 #include <set>
 #include <utility>
+
+#include "nsrelay/netns/local_ports.hpp"
 
 namespace nsrelay {
 namespace {
@@ -62,6 +65,45 @@ NetnsCounts count_namespaces(const Reconciler& reconciler, const NetnsRegistry& 
   return counts;
 }
 
+template <class Rows>
+auto values_of(Rows rows) {
+  std::vector<typename Rows::mapped_type> values;
+  for (auto& [key, value] : rows)
+    values.push_back(std::move(value));
+  return values;
+}
+
+/// Pools of several namespaces may have a target in common: they count together.
+UpstreamMetrics measure_upstreams(const Reconciler& reconciler) {
+  std::map<std::array<std::string, 3>, UpstreamMetrics::Target> targets;
+  std::map<std::array<std::string, 4>, UpstreamMetrics::PortsInUse> in_use;
+  std::map<std::array<std::string, 2>, UpstreamMetrics::Ports> ports;
+  reconciler.for_each_pool([&](const UpstreamPool& pool) {
+    const std::string& rule = pool.rule_name();
+    const std::string& netns = pool.netns().name;
+    for (const TargetState& target : pool.targets()) {
+      auto& sum = targets[{rule, netns, target.text}];
+      sum = {rule,
+             netns,
+             target.text,
+             sum.is_up && target.health.is_up(),
+             sum.connections + target.active,
+             sum.failures + target.health.failures_total()};
+    }
+    pool.sources().for_each_use([&](const SourceUse& use) {
+      const std::string source = use.pair.source.to_string();
+      const std::string target = use.pair.target.to_string();
+      auto& sum = in_use[{rule, netns, source, target}];
+      sum = {rule, netns, source, target, sum.in_use + use.in_use};
+    });
+    auto& sum = ports[{rule, netns}];
+    sum = {rule, netns, sum.exhausted + pool.sources().exhausted_total(), sum.available};
+    if (sum.available == 0 && !pool.sources().empty() && pool.netns().netns)
+      sum.available = count_local_ports(*pool.netns().netns).value_or(0);
+  });
+  return {values_of(std::move(targets)), values_of(std::move(in_use)), values_of(std::move(ports))};
+}
+
 }  // namespace
 
 Result<void> MetricsService::follow(const Config& config) {
@@ -102,6 +144,7 @@ MetricsSnapshot MetricsService::snapshot() const {
     snapshot.traffic.push_back({series.key, *series.counters});
   snapshot.listeners = count_listeners(reconciler_);
   snapshot.netns = count_namespaces(reconciler_, registry_);
+  snapshot.upstreams = measure_upstreams(reconciler_);
   snapshot.daemon = counters_;
   snapshot.daemon.log_records_dropped = context_.log().dropped();
   snapshot.process = read_process_metrics();

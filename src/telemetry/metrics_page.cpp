@@ -204,6 +204,7 @@ bool MetricsPage::append_next(std::string& out) {
   const std::size_t until = out.size() + kPiece;
   while (out.size() < until) {
     if (family_ > std::size(kTrafficFamilies)) {
+      append_upstreams(out, snapshot_.upstreams);
       append_daemon(out, snapshot_);
       append_process(out, snapshot_.process);
       return false;

@@ -4,6 +4,7 @@ from collections import Counter
 
 from harness.daemon import rule
 from harness.lab import Lab
+from harness.metrics import scrape
 from harness.peers import Peer, echo, ping
 from harness.udp import UdpPeer
 from harness.waiting import wait_until
@@ -119,3 +120,24 @@ def test_ports_are_given_back(lab: Lab) -> None:
             client.reset()
         link.log.wait_for_count(turn * PORTS, event="connection_closed")
     wait_until(lambda: not link.log.records(event="connection_failed"), "nobody was refused")
+
+
+def test_metrics_tell_how_near_to_the_end_each_source_is(lab: Lab) -> None:
+    _few_ports(lab)
+    link = lab.link(
+        upstream={"targets": ["127.0.0.1:9000"], "source": ["127.0.9.1"]},
+        daemon={"metrics": {"listen": "127.0.0.1:9180"}},
+    )
+    clients = [link.connect() for _ in range(PORTS)]
+    assert len([link.server.accept() for _ in clients]) == PORTS
+    link.connect().expect_reset()
+    link.log.wait_for(event="connection_failed")
+    page = scrape(lab.host)
+    rule_labels = {"rule": "web", "upstream_netns": "default"}
+    labels = {**rule_labels, "target": "127.0.0.1:9000"}
+    in_use = page.get("nsrelay_source_ports_in_use", source="127.0.9.1", **labels)
+    assert in_use == page.get("nsrelay_source_ports_available", **rule_labels) == PORTS
+    assert page.get("nsrelay_source_ports_exhausted_total", **rule_labels) == 1
+    assert page.get("nsrelay_upstream_up", **labels) == 1
+    assert page.get("nsrelay_upstream_connections", **labels) == PORTS
+    assert page.get("nsrelay_upstream_failures_total", **labels) == 0

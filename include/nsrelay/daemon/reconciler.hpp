@@ -76,6 +76,13 @@ class Reconciler {
   };
   void for_each_listener(const std::function<void(const ListenerView&)>& visit) const;
 
+  /// Calls `visit` with every pool of targets.
+  template <class Visit>
+  void for_each_pool(Visit visit) const {
+    for (const auto& [name, runtime] : runtimes_)
+      runtime->for_each_pool(visit);
+  }
+
   /// Calls `visit` with every pool of targets of the rule `name`.
   template <class Visit>
   void for_each_pool(const std::string& name, Visit visit) const {

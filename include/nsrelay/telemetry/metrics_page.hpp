@@ -7,6 +7,7 @@
 
 #include "nsrelay/telemetry/process_metrics.hpp"
 #include "nsrelay/telemetry/traffic_table.hpp"
+#include "nsrelay/telemetry/upstream_metrics.hpp"
 
 namespace nsrelay {
 
@@ -46,6 +47,7 @@ struct MetricsSnapshot {
   std::vector<Traffic> traffic;
   std::vector<Listeners> listeners;
   NetnsCounts netns;
+  UpstreamMetrics upstreams;
   DaemonCounters daemon;
   ProcessMetrics process;
 };
