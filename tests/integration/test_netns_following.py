@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import linux
+from harness import kernel, linux
 from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.netns import RUN_NETNS, Netns
@@ -34,6 +34,9 @@ IN_AN_EMPTY_RUN = [
     'umount -R /run/netns; mount -t tmpfs none /run && exec "$@"', "sh",
 ]
 METHODS = {"fanotify": [], "mountinfo": WITHOUT_FANOTIFY}
+with_each_method = pytest.mark.parametrize(
+    "method", [pytest.param("fanotify", marks=kernel.needs_mount_events), "mountinfo"]
+)
 
 
 def _seconds_until_served(netns: Netns) -> float:
@@ -50,7 +53,7 @@ def _names_of(pattern: str) -> str:
     return Netns(pattern).name
 
 
-@pytest.mark.parametrize("method", METHODS)
+@with_each_method
 def test_name_that_appears_is_served_within_100_ms(lab: Lab, method: str) -> None:
     lab.server(lab.host, script=echo)
     daemon = lab.daemon(rule(netns=_names_of("tenant-*")), listeners=0, wrapper=METHODS[method])
@@ -188,7 +191,7 @@ def test_unmounted_but_not_unlinked(lab: Lab) -> None:
         inside.connect(PORT)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@with_each_method
 def test_overflow_of_the_event_queue(lab: Lab, method: str) -> None:
     """More events than the kernel keeps (16384) come while the daemon cannot read them."""
     lab.server(lab.host, script=echo)
@@ -236,7 +239,7 @@ def test_symbolic_link_whose_process_ends_is_found_by_the_rescan(lab: Lab) -> No
     daemon.log.wait_for(event="listener_closed", netns=name.name)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@with_each_method
 def test_sandbox_with_slave_propagation_sees_names_appear(lab: Lab, method: str) -> None:
     """What systemd's ProtectSystem= and its kin make of the mounts."""
     lab.server(lab.host, script=echo)

@@ -101,6 +101,37 @@ def test_bind_device_opens_when_the_link_appears(lab: Lab) -> None:
     assert len(daemon.log.records(event="listener_pending", rule="web")) == 1
 
 
+def test_bind_device_that_is_made_again_is_another_one(lab: Lab) -> None:
+    a, b = lab.netns("a"), lab.netns("b")
+    a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")
+    lab.server(lab.host, script=echo)
+    daemon = lab.daemon(rule(netns=a.name, bind_device="to-b"))
+    ping(lab.connect(b, ("10.50.1.1", 8000)))
+    for times in (1, 2):
+        a.run("ip", "link", "delete", "to-b")
+        closed = daemon.log.wait_for_count(times, event="listener_closed", rule="web")
+        assert closed[-1]["reason"] == "interface_changed"
+        pending = daemon.log.wait_for_count(times, event="listener_pending", rule="web")
+        assert "No such device" in pending[-1]["reason"]
+        a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")
+        daemon.log.wait_for_count(times + 1, event="listener_open", rule="web")
+        ping(lab.connect(b, ("10.50.1.1", 8000)))
+
+
+def test_change_of_a_bind_device_that_stays_the_same_leaves_its_listener(lab: Lab) -> None:
+    a, b = lab.netns("a"), lab.netns("b")
+    a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")
+    lab.server(lab.host, script=echo)
+    late = rule("late", netns=a.name, listen="10.50.1.9:8001", bind_device="to-b")
+    daemon = lab.daemon(rule(netns=a.name, bind_device="to-b"), late, listeners=1)
+    client = lab.connect(b, ("10.50.1.1", 8000))
+    a.run("ip", "link", "set", "to-b", "mtu", "1400")
+    a.add_address("10.50.1.9/24", "to-b")
+    daemon.log.wait_for(event="listener_open", rule="late")  # hence the change was heard
+    ping(client)
+    assert not daemon.log.records(event="listener_closed")
+
+
 def test_zone_opens_when_the_link_has_its_address(lab: Lab) -> None:
     a, b = lab.netns("a"), lab.netns("b")
     lab.server(lab.host, script=echo)
@@ -112,6 +143,7 @@ def test_zone_opens_when_the_link_has_its_address(lab: Lab) -> None:
     assert _seconds_until_open(daemon, added) < PROMISE
 
 
+@pytest.mark.heavy
 def test_addresses_of_many_namespaces_at_once(lab: Lab) -> None:
     """One netlink socket hears all of them, each told apart from the others."""
     namespaces = lab.netns_list([f"n{number}" for number in range(20)])

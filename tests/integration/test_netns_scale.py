@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from harness import process
 from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.netns import Netns
 from harness.peers import echo, ping, wait_connected
 from harness.waiting import SLOWNESS, let_pass, wait_until
+
+pytestmark = pytest.mark.heavy
 
 SCALE = int(os.environ.get("NSRELAY_TEST_SCALE", "300"))
 #: How many come at once.

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.peers import echo, is_refused, ping, tell
@@ -75,6 +77,7 @@ def test_missing_file_changes_nothing_and_says_why(lab: Lab) -> None:
     ping(lab.connect(lab.host))
 
 
+@pytest.mark.heavy
 def test_twenty_reloads_refuse_none_of_two_thousand_connections(lab: Lab) -> None:
     lab.server(lab.host, script=echo)
     daemon = lab.daemon(rule())

@@ -41,6 +41,7 @@ def test_four_hundred_namespaces_are_open_within_a_second(lab: Lab, labels: list
     assert process.thread_namespaces(daemon.pid) == {home}
 
 
+@pytest.mark.heavy
 def test_thousand_connections_at_once(lab: Lab) -> None:
     namespaces = lab.netns_list([f"n{number}" for number in range(10)])
     server = lab.server(lab.host, backlog=4096)

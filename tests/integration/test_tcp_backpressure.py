@@ -35,6 +35,7 @@ def test_sender_is_stopped_within_16_mib(link: Link, sender_name: str) -> None:
     same(reader.recv_until_eof(), pattern(sent), "after the reader went on")
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sender_name", ["client", "upstream"])
 def test_no_one_of_many_stopped_readers_costs_16_mib(link: Link, sender_name: str) -> None:
     """How far the kernel lets its buffers grow is a matter of luck: one connection tells little."""

@@ -18,7 +18,9 @@ def link(lab: Lab) -> Link:
     return lab.link()
 
 
-@pytest.mark.parametrize("size", [0, 1, 1460, 65535, 65536, 65537, MIB, 64 * MIB])
+@pytest.mark.parametrize(
+    "size", [0, 1, 1460, 65535, 65536, 65537, MIB, pytest.param(64 * MIB, marks=pytest.mark.heavy)],
+)
 def test_both_directions_at_once(link: Link, size: int) -> None:
     client, upstream = link.open()
     exchange(client, upstream, pattern(size), pattern(size + 1)[1:])

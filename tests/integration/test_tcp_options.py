@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from harness import linux
+from harness import kernel, linux
 from harness.daemon import rule
 from harness.lab import Lab, Link
 from harness.peers import connect, echo, is_refused, ping, tell
@@ -93,7 +93,7 @@ def test_buffer_sizes_are_set_on_both_sides(lab: Lab, key: str, option: int) -> 
     assert _values(link, socket.SOL_SOCKET, option) == [2 * 96 * 1024] * 2
 
 
-@pytest.mark.parametrize("mptcp", [True, False])
+@pytest.mark.parametrize("mptcp", [pytest.param(True, marks=kernel.needs_mptcp), False])
 def test_mptcp_listener(lab: Lab, mptcp: bool) -> None:
     link = _link_with(lab, mptcp=mptcp)
     with link.daemon.listening_sockets() as sockets:
@@ -101,6 +101,7 @@ def test_mptcp_listener(lab: Lab, mptcp: bool) -> None:
         assert [sock.proto for sock in sockets] == [wanted]
 
 
+@kernel.needs_mptcp
 def test_mptcp_client_is_served(lab: Lab) -> None:
     link = lab.link(script=echo, mptcp=True)
     sock = link.client_netns.socket(protocol=linux.IPPROTO_MPTCP)

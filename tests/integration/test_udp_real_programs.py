@@ -26,6 +26,7 @@ def _udp_port_open(netns: Netns, port: int) -> bool:
     return bool(netns.run("ss", "-Hlun", f"sport = :{port}").strip())
 
 
+@pytest.mark.heavy
 def test_dig_asks_dnsmasq_over_udp(lab: Lab, client_netns: Netns) -> None:
     lab.program(
         lab.host, "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--port=9000",
@@ -39,6 +40,7 @@ def test_dig_asks_dnsmasq_over_udp(lab: Lab, client_netns: Netns) -> None:
     assert len(client_netns.run(*dig, "TXT", "long.test")) > 1000
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -284,6 +284,7 @@ def test_socket_call_that_fails_costs_only_its_own_datagram(lab: Lab) -> None:
         client.ask(b"lucky")
 
 
+@pytest.mark.heavy
 def test_ten_thousand_sessions_are_served_and_expire(lab: Lab) -> None:
     """A session more costs what the first ones did; then all end, and their descriptors too."""
     link = lab.udp_link(answer=echo, session_timeout="4s")

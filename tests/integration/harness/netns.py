@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import linux
+from . import kernel, linux
 from .waiting import DEADLINE
 
 RUN_NETNS = Path("/run/netns")
@@ -204,17 +204,27 @@ class Netns:
         other.run("ip", "link", "set", there, "up")
 
     def drop(self, match: str) -> None:
-        """Drops every incoming packet that matches the nftables expression `match`."""
-        self.run(
-            "nft",
-            "add table inet drops; "
-            "add chain inet drops input { type filter hook input priority 0 ; }; "
-            f"add rule inet drops input {match} drop",
-        )
+        """Drops every incoming packet that matches `PROTOCOL dport PORT` or `iifname NAME`."""
+        if kernel.has_inet_tables():
+            self.run(
+                "nft",
+                "add table inet drops; "
+                "add chain inet drops input { type filter hook input priority 0 ; }; "
+                f"add rule inet drops input {match} drop",
+            )
+            return
+        words = match.split()
+        options = ["-i", words[1]] if words[0] == "iifname" else ["-p", words[0], "--dport", words[2]]
+        for program in ("iptables-legacy", "ip6tables-legacy"):
+            self.run(program, "-A", "INPUT", *options, "-j", "DROP")
 
     def undrop(self) -> None:
         """Takes back every drop()."""
-        self.run("nft", "delete table inet drops")
+        if kernel.has_inet_tables():
+            self.run("nft", "delete table inet drops")
+            return
+        for program in ("iptables-legacy", "ip6tables-legacy"):
+            self.run(program, "-F", "INPUT")
 
     def go_deaf(self) -> None:
         """Loses every packet on `lo`; for the guest, whose kernel has netem."""
