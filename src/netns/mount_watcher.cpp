@@ -76,12 +76,11 @@ void MountWatcher::read_events() {
 
 /// Polling mountinfo is what acknowledges its event.
 void MountWatcher::read_table() noexcept {
-  if (table_.read(kPagesPerSlice))
-    next_slice_.schedule();
-  else if (std::exchange(changed_meanwhile_, false))
+  const bool is_more = table_.read(kPagesPerSlice);
+  if (is_more || std::exchange(changed_meanwhile_, false))
     next_slice_.schedule();
   const MountChanges changes{.paths = table_.take_changed(), .gone = {}, .lost = false};
-  if (!changes.paths.empty())
+  if (!is_more || !changes.paths.empty())
     changed_(changes);
 }
 

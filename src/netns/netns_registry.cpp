@@ -249,6 +249,10 @@ NetnsRegistry::EntryPtr NetnsRegistry::look_at_file(const std::string& path) {
   }
   if (!file.by_name && !entry->netns)
     forget_file(path);
+  // `ip netns add` makes a plain file and mounts on it. A mount that looks like its predecessor in
+  // /proc/self/mountinfo, id included, is told without its path.
+  if (stamp && !entry->netns)
+    links_.insert(path);
   return entry;
 }
 

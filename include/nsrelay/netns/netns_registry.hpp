@@ -51,7 +51,8 @@ class NetnsRegistry {
   void suspect(const std::string& path);
   /// A mount with this unique id is gone or was moved (statx(2), STATX_MNT_ID_UNIQUE).
   void suspect_mount(std::uint64_t mount_id);
-  /// Something was mounted, perhaps where symbolic links lead to.
+  /// Something was mounted, perhaps where symbolic links lead to, or on a file that was no
+  /// namespace.
   void suspect_links();
   void suspect_process(pid_t pid);
   /// Anything may have happened. Where that is being looked at already, it is done once more.
@@ -118,7 +119,7 @@ class NetnsRegistry {
   EntryPtr own_;
   std::multimap<std::uint64_t, EntryPtr> by_cookie_;  // of those that are present
   std::unordered_multimap<std::uint64_t, std::string> by_mount_;
-  std::set<std::string> links_;
+  std::set<std::string> links_;  ///< and files that are no namespace (yet)
 
   std::set<std::string> suspects_;      // sources
   std::set<std::string> failed_looks_;  // not to be tried again at once
