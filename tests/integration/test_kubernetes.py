@@ -79,3 +79,12 @@ def test_names_that_must_agree(objects: dict[str, Any], pod: dict[str, Any]) -> 
         assert objects[kind]["metadata"]["namespace"] == namespace
     for mount in pod["containers"][0]["volumeMounts"]:
         assert mount["name"] in {one["name"] for one in pod["volumes"]}
+
+
+def test_the_port_of_the_metrics(
+    objects: dict[str, Any], container: dict[str, Any], configuration: str
+) -> None:
+    (port,) = container["ports"]
+    assert yaml.safe_load(configuration)["metrics"]["listen"].endswith(f":{port['containerPort']}")
+    annotations = objects["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])

@@ -58,6 +58,7 @@ def test_what_is_installed(tree: Path) -> None:
     for file in (
         "etc/nsrelay/nsrelay.yaml",
         "usr/bin/nsrelay",
+        "usr/lib/systemd/catalog/nsrelay.catalog",
         "usr/lib/systemd/system/nsrelay.service",
         "usr/lib/sysusers.d/nsrelay.conf",
         "usr/lib/tmpfiles.d/nsrelay.conf",
@@ -66,6 +67,8 @@ def test_what_is_installed(tree: Path) -> None:
         "usr/share/doc/nsrelay/changelog.gz",
         "usr/share/doc/nsrelay/changelog.Debian.gz",
         "usr/share/doc/nsrelay/examples/port-range.yaml",
+        "usr/share/doc/nsrelay/monitoring/grafana-dashboard.json",
+        "usr/share/doc/nsrelay/monitoring/prometheus-alerts.yaml",
         "usr/share/bash-completion/completions/nsrelay",
         "usr/share/man/man1/nsrelay.1.gz",
         "usr/share/man/man5/nsrelay.yaml.5.gz",

@@ -44,6 +44,12 @@ def test_installing_starts_the_service(service: Service) -> None:
     assert Path(f"/proc/{service.pid}").owner() == "nsrelay"
 
 
+def test_the_journal_explains_its_records(service: Service) -> None:
+    machine.run("dpkg", "--triggers-only", "systemd")
+    assert "nsrelay has started" in machine.run("journalctl", "--list-catalog")
+    assert "Subject: nsrelay has started" in machine.run("journalctl", "-x", "-u", "nsrelay")
+
+
 def test_it_forwards_after_a_reload(lab: Lab, service: Service) -> None:
     blue = lab.netns("blue")
     service.write(echo_rule(lab, blue))
@@ -111,8 +117,10 @@ def test_a_service_that_was_disabled_stays_so(service: Service) -> None:
 
 def test_purging_leaves_nothing(service: Service) -> None:
     machine.dpkg("--purge", "nsrelay")
+    machine.run("dpkg", "--triggers-only", "systemd")
     assert service.show("LoadState") == "not-found"
     assert machine.traces() == []
+    assert "nsrelay" not in machine.run("journalctl", "--list-catalog")
 
 
 def test_where_policy_forbids_it_the_service_is_not_started(service: Service) -> None:
