@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import kernel, linux
-from .waiting import DEADLINE
+from .waiting import DEADLINE, wait_until
 
 RUN_NETNS = Path("/run/netns")
 ETC_NETNS = Path("/etc/netns")
@@ -188,9 +188,16 @@ class Netns:
             Path("/proc/sys", *key.split(".")).write_text(value)
 
     def add_address(self, address: str, device: str = "lo") -> None:
-        """Adds `ADDRESS/PREFIX` to a device; an IPv6 address is usable at once."""
+        """Adds `ADDRESS/PREFIX` to a device; one of `lo` is usable at once.
+
+        The kernel makes the route that delivers to an IPv6 address a moment later, also with
+        `nodad`; until then what is sent to it gets lost.
+        """
         nodad = ["nodad"] if ":" in address else []
         self.run("ip", "address", "add", address, "dev", device, *nodad)
+        if nodad and device == "lo":
+            route = ["ip", "-6", "route", "show", "table", "local", address.partition("/")[0]]
+            wait_until(lambda: self.run(*route), f"{address} is local")
 
     def connect_to(self, other: "Netns", address: str, other_address: str) -> None:
         """A veth pair: `to-<other>` here with `address`, `to-<here>` there with `other_address`."""

@@ -79,7 +79,7 @@ TEST(StatusJson, HasEveryKey) {
     "totals": {"connections_active": 1, "connections_total": 2, "connections_failed": 3,
                "bytes_received": 4, "bytes_sent": 5},
     "rules": [{"name": "web", "protocol": "tcp", "connections_active": 1, "connections_total": 2,
-               "connections_failed": 3, "bytes_received": 4, "bytes_sent": 5}],
+               "connections_failed": 3, "bytes_received": 4, "bytes_sent": 5, "upstreams": []}],
     "namespaces": [{"name": "blue", "cookie": 7, "state": "absent", "listeners": [
       {"rule": "web", "netns": "blue", "protocol": "tcp", "address": "0.0.0.0:8000", "port": 8000,
        "state": "pending", "reason": "why", "connections_active": 6}]}]})");
