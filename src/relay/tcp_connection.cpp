@@ -39,7 +39,7 @@ TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
       timer_(context.loop().timers(), Delegate<void()>::to<&TcpConnection::on_timer>(this)),
       run_again_(context.loop(), Delegate<void()>::to<&TcpConnection::on_run_again>(this)),
       began_(context.loop().now()),
-      last_byte_(began_),
+      quiet_since_(began_),
       client_address_(client.address) {
   client_.fd = std::move(client.socket);
   if (client.source) {
@@ -129,7 +129,7 @@ void TcpConnection::begin_relaying() {
   latch(upstream_, connector_->seen_events());
   context_.loop().destroy_later(std::move(connector_));
   client_.writable = true;
-  last_byte_ = context_.loop().now();
+  quiet_since_ = context_.loop().now();
   restart_timer();
   if (pool_->proxy_protocol() != ProxyProtocol::None)
     send_proxy_header();
@@ -234,7 +234,7 @@ void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
 
 void TcpConnection::note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink) {
   if (moved.read + moved.delivered > 0)
-    last_byte_ = context_.loop().now();
+    quiet_since_ = context_.loop().now();
   // A short write has filled the send queue: the edge will come.
   if (source.from.has_pending())
     sink.writable = false;
@@ -296,9 +296,9 @@ void TcpConnection::poll_flush() {
   const TimePoint now = context_.loop().now();
   if (waiting < unacknowledged_) {
     unacknowledged_ = waiting;
-    last_byte_ = now;
+    quiet_since_ = now;
   }
-  if (waiting == 0 || now - last_byte_ >= runtime_.rule().half_close_timeout) {
+  if (waiting == 0 || now - quiet_since_ >= runtime_.rule().half_close_timeout) {
     const bool is_client = &failed == &client_;
     const bool timed_out = failed.error == ETIMEDOUT;
     const Reason reset = is_client ? Reason::ClientReset : Reason::UpstreamReset;
@@ -318,15 +318,18 @@ std::optional<Duration> TcpConnection::quiet_limit() const {
 
 /// From idle_timeout to half_close_timeout, once.
 void TcpConnection::shorten_timer() {
-  if (!half_close_timer_ && !out_of_memory_)
-    restart_timer();
+  if (half_close_timer_)
+    return;
   half_close_timer_ = true;
+  quiet_since_ = context_.loop().now();
+  if (!out_of_memory_)
+    restart_timer();
 }
 
 /// The timer is not moved by every byte: when it fires it looks when the last one was.
 void TcpConnection::restart_timer() {
   if (const auto limit = quiet_limit())
-    timer_.start(last_byte_ + *limit);
+    timer_.start(quiet_since_ + *limit);
 }
 
 void TcpConnection::on_timer() noexcept {
@@ -344,7 +347,7 @@ void TcpConnection::on_timer() noexcept {
     return;
   }
   const auto limit = quiet_limit();
-  if (limit && context_.loop().now() - last_byte_ >= *limit)
+  if (limit && context_.loop().now() - quiet_since_ >= *limit)
     end(is_half_closed() ? Reason::HalfCloseTimeout : Reason::IdleTimeout);
   else
     restart_timer();

@@ -137,7 +137,7 @@ class TcpConnection final : public Forwarded {
   Timer timer_;
   DeferredCall run_again_;
   TimePoint began_;
-  TimePoint last_byte_;
+  TimePoint quiet_since_;  ///< the last byte, or the first FIN
   std::uint64_t upstream_cookie_ = 0;
   std::string upstream_name_;
   IpEndpoint client_address_;

@@ -301,6 +301,22 @@ TEST_F(TcpConnectionTest, EndsAfterHalfCloseTimeoutBehindOneFin) {
   EXPECT_THAT(log_.text(), HasSubstr("reason=half_close_timeout"));
 }
 
+TEST_F(TcpConnectionTest, HalfCloseTimeoutCountsFromTheFinOfAConnectionThatWasQuiet) {
+  rule().half_close_timeout = Duration(2'000);
+  open();
+  pass(milliseconds(60'000));
+  finish_sending(client_);
+  EXPECT_TRUE(is_told_end(upstream_));
+  settle();
+  EXPECT_TRUE(is_open());
+  pass(milliseconds(1'999));
+  EXPECT_TRUE(is_open());
+  test::send_text(upstream_, "late");
+  EXPECT_TRUE(arrives(client_, "late"));
+  pass(milliseconds(2'000));
+  EXPECT_TRUE(ends());
+}
+
 TEST_F(TcpConnectionTest, EndResetsBothWithTheGivenReason) {
   TcpConnection& connection = open();
   connection.end(Reason::Drained);
