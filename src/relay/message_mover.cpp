@@ -60,7 +60,7 @@ std::span<const std::byte> MessageMover::receive(int source, std::span<std::byte
   moved.source = receive_sctp(source, buffer);
   if (moved.source.notice == SctpNotice::PartAborted)
     drop();
-  if (moved.source.io.status != IoStatus::Ok || moved.source.notice != SctpNotice::None)
+  if (!moved.source.has_data())
     return {};
   info_ = moved.source.info;
   const auto part = buffer.first(moved.source.io.bytes);

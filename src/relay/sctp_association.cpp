@@ -44,7 +44,7 @@ SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
       timer_(context.loop().timers(), Delegate<void()>::to<&SctpAssociation::on_timer>(this)),
       run_again_(context.loop(), Delegate<void()>::to<&SctpAssociation::on_run_again>(this)),
       began_(context.loop().now()),
-      last_byte_(began_),
+      quiet_since_(began_),
       client_address_(client.address) {
   client_.fd = std::move(client.socket);
   source_lease_ = std::move(client.source);
@@ -153,7 +153,7 @@ void SctpAssociation::begin_relaying() {
                           .value_or(SctpStreams{client_.streams.inbound, client_.streams.outbound});
   latch(upstream_, connector_->seen_events());
   context_.loop().destroy_later(std::move(connector_));
-  last_byte_ = context_.loop().now();
+  quiet_since_ = context_.loop().now();
   restart_timer();
   run();
 }
@@ -237,7 +237,6 @@ void SctpAssociation::note_source(const SctpReceived& received, Side& source) {
         return;
       }
       count(source, received);
-      last_byte_ = context_.loop().now();
       return;
     case IoStatus::WouldBlock:
       source.readable = false;
@@ -266,9 +265,11 @@ void SctpAssociation::count(Side& source, const SctpReceived& received) {
 
 void SctpAssociation::note_sink(const MessageMover::Moved& moved, Side& source, Side& sink) {
   note_fault(moved.fault, source, sink);
+  // What is dropped keeps no association alive; it does not come here.
+  if (moved.delivered > 0 || moved.source.has_data())
+    quiet_since_ = context_.loop().now();
   if (moved.delivered > 0) {
     ++source.messages;
-    last_byte_ = context_.loop().now();
     return;
   }
   if (!source.from.has_pending() || fault_)
@@ -384,6 +385,8 @@ void SctpAssociation::settle() {
   }
   if (is_closing() && !closing_timer_ && !out_of_memory_) {
     closing_timer_ = true;
+    quiet_since_ = context_.loop().now();
+    in_kernel_ = count_in_kernel();
     restart_timer();
   }
   watch(upstream_, client_);
@@ -423,16 +426,20 @@ std::optional<Duration> SctpAssociation::quiet_limit() const {
 /// The timer is not moved by every message: when it fires it looks when the last one was.
 void SctpAssociation::restart_timer() {
   if (const auto limit = quiet_limit())
-    timer_.start(last_byte_ + *limit);
+    timer_.start(quiet_since_ + *limit);
 }
 
 /// Whether the peers have acknowledged more since this was last asked: a slow link empties the
 /// kernel's queue without any event.
 bool SctpAssociation::has_moved_in_kernel() {
   const std::uint32_t before = in_kernel_;
-  in_kernel_ =
-      unacknowledged_sctp_chunks(client_.fd.get()) + unacknowledged_sctp_chunks(upstream_.fd.get());
+  in_kernel_ = count_in_kernel();
   return in_kernel_ < before;
+}
+
+std::uint32_t SctpAssociation::count_in_kernel() const {
+  return unacknowledged_sctp_chunks(client_.fd.get()) +
+         unacknowledged_sctp_chunks(upstream_.fd.get());
 }
 
 void SctpAssociation::on_timer() noexcept {
@@ -444,8 +451,8 @@ void SctpAssociation::on_timer() noexcept {
   const auto limit = quiet_limit();
   const TimePoint now = context_.loop().now();
   if (limit && is_closing() && has_moved_in_kernel())
-    last_byte_ = now;
-  if (limit && now - last_byte_ >= *limit)
+    quiet_since_ = now;
+  if (limit && now - quiet_since_ >= *limit)
     end(is_closing() ? failure().value_or(Reason::HalfCloseTimeout) : Reason::IdleTimeout);
   else
     restart_timer();

@@ -38,6 +38,11 @@ struct SctpReceived {
   bool ends_message = false;             ///< MSG_EOR; else the next receive gives more of it
   SctpMessageInfo info{};
   SctpStreams streams{};  ///< with SctpNotice::Up
+
+  /// Whether bytes of a message came.
+  [[nodiscard]] bool has_data() const {
+    return io.status == IoStatus::Ok && notice == SctpNotice::None;
+  }
 };
 
 /// Receives (sctp_recvv(3)) from a non-blocking one-to-one socket that apply_sctp_options() was

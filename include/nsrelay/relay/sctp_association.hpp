@@ -110,6 +110,7 @@ class SctpAssociation final : public Forwarded {
   [[nodiscard]] std::optional<Duration> quiet_limit() const;
   void restart_timer();
   [[nodiscard]] bool has_moved_in_kernel();
+  [[nodiscard]] std::uint32_t count_in_kernel() const;
   [[nodiscard]] std::optional<Reason> failure() const;
 
   void finish(Reason reason, bool abort);
@@ -127,7 +128,7 @@ class SctpAssociation final : public Forwarded {
   Timer timer_;
   DeferredCall run_again_;
   TimePoint began_;
-  TimePoint last_byte_;
+  TimePoint quiet_since_;  ///< the last byte, or the first sign of an end
   std::uint64_t upstream_cookie_ = 0;
   std::string upstream_name_;
   IpEndpoint client_address_;

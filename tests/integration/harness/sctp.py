@@ -28,6 +28,8 @@ _ASSOC_CHANGE, _PEER_ADDR_CHANGE = 0x8001, 0x8002
 _MSG_NOTIFICATION = 0x8000
 _BINDX_ADD = 1
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
+_SSTAT_STATES = ("EMPTY", "CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED",
+                 "SHUTDOWN_PENDING", "SHUTDOWN_SENT", "SHUTDOWN_RECEIVED", "SHUTDOWN_ACK_SENT")
 UNORDERED = 1
 _STATES = {0: "up", 1: "lost", 2: "restart", 3: "shutdown", 4: "refused"}
 
@@ -142,6 +144,11 @@ class SctpPeer:
         finally:
             self.sock.settimeout(DEADLINE)
         return count
+
+    def state(self) -> str:
+        """Of the association, as `enum sctp_sstat_state` calls it."""
+        status = self.sock.getsockopt(IPPROTO_SCTP, _STATUS, 176)
+        return _SSTAT_STATES[struct.unpack_from("=ii", status)[1]]
 
     def wait_acknowledged(self) -> None:
         """Until the other end's kernel has every message."""
