@@ -183,6 +183,7 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
   drainer_.set_patience(config_->drain_timeout);
+  context_.forget_no_sctp();
   const Reconciler::Changes changes = reconciler_.replace_config(config_);
   control_.set_config(config_);
   watcher_.follow_again();

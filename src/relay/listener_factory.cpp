@@ -33,12 +33,13 @@ Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRunti
                                                 std::shared_ptr<const ListenerInfo> info,
                                                 const ListenerPlace& place, UniqueFd inherited) {
   const Protocol protocol = runtime.rule().protocol;
-  if (const Error* missing = context.why_no_sctp(); protocol == Protocol::Sctp && missing)
-    return *missing;
+  if (protocol == Protocol::Sctp)
+    if (const Error* missing = context.why_no_sctp(place.netns.cookie()))
+      return *missing;
   auto socket = socket_for(runtime.rule(), place, std::move(inherited));
   if (!socket) {
     if (protocol == Protocol::Sctp && is_sctp_missing(socket.error().number()))
-      context.note_no_sctp(socket.error());
+      context.note_no_sctp(place.netns.cookie(), socket.error());
     return std::move(socket).error();
   }
   switch (protocol) {

@@ -1,10 +1,13 @@
 #include "nsrelay/relay/relay_context.hpp"
 
+#include <cerrno>
+
 namespace nsrelay {
 namespace {
 
 constexpr auto kBurst = std::chrono::seconds(5);
 constexpr auto kSctpInterval = std::chrono::seconds(30);
+constexpr std::uint64_t kEveryNetns = 0;  // no namespace has this cookie
 
 }  // namespace
 
@@ -14,13 +17,19 @@ void RelayContext::accept_paused(const LogRecord& record) {
   last_pause_ = loop_.now();
 }
 
-const Error* RelayContext::why_no_sctp() const {
-  return why_no_sctp_ && loop_.now() < ask_for_sctp_at_ ? &*why_no_sctp_ : nullptr;
+const Error* RelayContext::why_no_sctp(std::uint64_t netns) const {
+  for (const std::uint64_t where : {kEveryNetns, netns})
+    if (const auto found = no_sctp_.find(where);
+        found != no_sctp_.end() && loop_.now() < found->second.until)
+      return &found->second.error;
+  return nullptr;
 }
 
-void RelayContext::note_no_sctp(const Error& error) {
-  why_no_sctp_ = error;
-  ask_for_sctp_at_ = loop_.now() + kSctpInterval;
+void RelayContext::note_no_sctp(std::uint64_t netns, const Error& error) {
+  std::erase_if(no_sctp_, [this](const auto& one) { return one.second.until <= loop_.now(); });
+  // The protocol is the kernel's; the digest is each namespace's, by its net.sctp.cookie_hmac_alg.
+  no_sctp_.insert_or_assign(error.number() == ENOSYS ? netns : kEveryNetns,
+                            NoSctp{error, loop_.now() + kSctpInterval});
 }
 
 DatagramMover& RelayContext::datagrams() {

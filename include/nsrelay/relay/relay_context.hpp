@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 
+#include "nsrelay/base/error.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/net/datagram_queue.hpp"
 #include "nsrelay/net/datagram_receiver.hpp"
@@ -58,13 +60,22 @@ class RelayContext {
   /// comes within five seconds of the last belongs to the same.
   void accept_paused(const LogRecord& record);
 
-  /// Why this kernel cannot have SCTP sockets, as it said less than 30 seconds ago; null: ask it.
-  /// Each question makes the kernel start modprobe(8), so that not every listener asks.
-  [[nodiscard]] const Error* why_no_sctp() const;
-  void note_no_sctp(const Error& error);
+  /// Why the namespace with this cookie cannot have SCTP listeners, as the kernel said less than
+  /// 30 seconds ago; null: ask it. Each question makes the kernel start modprobe(8), so that not
+  /// every listener asks.
+  [[nodiscard]] const Error* why_no_sctp(std::uint64_t netns) const;
+  /// `error`: is_sctp_missing() its number.
+  void note_no_sctp(std::uint64_t netns, const Error& error);
+  /// The kernel is asked again, at once: somebody may have helped it.
+  void forget_no_sctp() { no_sctp_.clear(); }
 
  private:
   using Buffer = std::array<std::byte, std::size_t{64} * 1024>;
+
+  struct NoSctp {
+    Error error;
+    TimePoint until;
+  };
 
   EventLoop& loop_;
   Log& log_;
@@ -75,8 +86,7 @@ class RelayContext {
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;
-  std::optional<Error> why_no_sctp_;
-  TimePoint ask_for_sctp_at_;
+  std::unordered_map<std::uint64_t, NoSctp> no_sctp_;  // by cookie
   bool logs_connections_ = true;
   LoopGuard loop_guard_{connections_};
   ConnectionTable connections_;  // last: connections use all of the above until they are gone

@@ -29,14 +29,31 @@ TEST_F(RelayContextTest, LogsAgainAfterFiveSecondsOfPeace) {
 }
 
 TEST_F(RelayContextTest, AsksForSctpAgainAfterThirtySeconds) {
-  EXPECT_EQ(context_.why_no_sctp(), nullptr);
-  context_.note_no_sctp(Error::from_errno("socket", EPROTONOSUPPORT));
-  ASSERT_NE(context_.why_no_sctp(), nullptr);
-  EXPECT_EQ(context_.why_no_sctp()->number(), EPROTONOSUPPORT);
+  EXPECT_EQ(context_.why_no_sctp(1), nullptr);
+  context_.note_no_sctp(1, Error::from_errno("socket", EPROTONOSUPPORT));
+  for (const std::uint64_t netns : {1, 2}) {
+    ASSERT_NE(context_.why_no_sctp(netns), nullptr);
+    EXPECT_EQ(context_.why_no_sctp(netns)->number(), EPROTONOSUPPORT);
+  }
   pass(std::chrono::milliseconds(29'999));
-  EXPECT_NE(context_.why_no_sctp(), nullptr);
+  EXPECT_NE(context_.why_no_sctp(1), nullptr);
   pass(std::chrono::milliseconds(1));
-  EXPECT_EQ(context_.why_no_sctp(), nullptr);
+  EXPECT_EQ(context_.why_no_sctp(1), nullptr);
+}
+
+TEST_F(RelayContextTest, ADigestIsMissingInItsNamespaceOnly) {
+  context_.note_no_sctp(1, Error::from_errno("listen", ENOSYS));
+  ASSERT_NE(context_.why_no_sctp(1), nullptr);
+  EXPECT_EQ(context_.why_no_sctp(1)->number(), ENOSYS);
+  EXPECT_EQ(context_.why_no_sctp(2), nullptr);
+}
+
+TEST_F(RelayContextTest, AsksForSctpAtOnceWhereSomebodyMayHaveHelped) {
+  context_.note_no_sctp(1, Error::from_errno("socket", ESOCKTNOSUPPORT));
+  context_.note_no_sctp(2, Error::from_errno("listen", ENOSYS));
+  context_.forget_no_sctp();
+  EXPECT_EQ(context_.why_no_sctp(1), nullptr);
+  EXPECT_EQ(context_.why_no_sctp(2), nullptr);
 }
 
 }  // namespace
