@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness import sctp
 from harness.lab import Lab
 from harness.netns import Netns
 from harness.sctp import Message
@@ -80,6 +81,21 @@ def test_a_target_is_reached_by_its_other_address(lab: Lab) -> None:
     upstream = server.accept()
     client.send(b"by the other")
     upstream.expect(b"by the other")
+
+
+def test_a_probe_reaches_a_target_by_its_other_address(lab: Lab) -> None:
+    relay, outside = two_links(lab, "relay", "outside")
+    lab.sctp_server(outside, [("10.1.0.2", 9000), ("10.2.0.2", 9000)], sctp.echo)
+    outside.run("ip", "link", "set", "p1", "down")
+    several, absent = "10.1.0.2+10.2.0.2:9000", "10.2.0.2:9001"
+    health = {"interval": "100ms", "timeout": "3s", "type": "connect"}
+    daemon = lab.sctp_daemon(
+        upstream={"targets": [several, absent], "netns": relay.name, "health": health})
+    # By the time that the one is down, the other was probed as often.
+    down = daemon.log.wait_for(event="upstream_down")
+    assert down["upstream"] == absent
+    lab.sctp_connect(lab.host).send(b"by the other")
+    assert len(daemon.log.records(event="upstream_down")) == 1
 
 
 def test_both_families_of_ipv6_endpoints(lab: Lab) -> None:

@@ -148,13 +148,16 @@ def serve_at_home(lab: Lab, protocol: int = socket.IPPROTO_TCP) -> None:
     threading.Thread(target=accept, daemon=True).start()
 
 
-@pytest.mark.parametrize("name", ["tcp", "sctp"])
+@pytest.mark.parametrize(
+    ("name", "listen"),
+    [("tcp", "0.0.0.0:8000"), ("sctp", "0.0.0.0:8000"), ("sctp", "127.0.0.1+127.0.0.2:8000")],
+)
 def test_restart_under_a_stream_of_clients_refuses_none(
-    lab: Lab, service: Service, name: str
+    lab: Lab, service: Service, name: str, listen: str
 ) -> None:
     protocol = {"tcp": socket.IPPROTO_TCP, "sctp": socket.IPPROTO_SCTP}[name]
     serve_at_home(lab, protocol)
-    service.start(rule(protocol=name))
+    service.start(rule(protocol=name, listen=listen))
     before = listening_inodes(service.pid, [8000])
     assert len(before) == 1
     stream = Stream(8000, protocol)
