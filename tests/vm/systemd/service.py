@@ -84,15 +84,19 @@ class Service:
         """Until a property of the unit has a value."""
         wait_until(lambda: self.show(name) == value, f"{name}={value}, not {self.show(name)}")
 
-    def records(self, *match: str) -> list[dict[str, str]]:
-        """What the test's daemons have written to the journal, with all fields."""
-        text = run("journalctl", "-o", "json", "--after-cursor", self._cursor, "_COMM=nsrelay", *match)
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    def records(self, **fields: str) -> list[dict[str, str]]:
+        """What the test's daemons have written to the journal and has these fields.
+
+        Not filtered by journalctl: with a match --after-cursor leaves the first record out.
+        """
+        text = run("journalctl", "-o", "json", "--after-cursor", self._cursor)
+        records = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        wanted = {"SYSLOG_IDENTIFIER": "nsrelay", **fields}
+        return [record for record in records if all(record.get(key) == value for key, value in wanted.items())]
 
     def wait_for_record(self, **fields: str) -> dict[str, str]:
         """The first record that has these fields."""
-        match = [f"{key}={value}" for key, value in fields.items()]
-        return wait_until(lambda: self.records(*match), f"record {fields}")[0]
+        return wait_until(lambda: self.records(**fields), f"record {fields}")[0]
 
     def journal_text(self) -> str:
         """The last lines about the unit."""

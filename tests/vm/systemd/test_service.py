@@ -261,3 +261,48 @@ def test_wrong_configuration_stops_it_for_good(service: Service) -> None:
     assert service.show("NRestarts") == "0"
     assert service.show("ExecMainStatus") == "2"
     assert f"{CONFIG}:1:" in service.journal_text()
+
+
+def test_journal_has_every_field_of_a_connection(lab: Lab, service: Service) -> None:
+    serve_at_home(lab)
+    service.start(rule())
+    with socket.create_connection(("127.0.0.1", 8000), timeout=60) as client:
+        client.sendall(b"ping")
+        assert client.recv(4) == b"ping"
+        name = "{}:{}".format(*client.getsockname())
+    record = service.wait_for_record(NSRELAY_EVENT="connection_closed", NSRELAY_CLIENT=name)
+    wanted = {
+        "PRIORITY": "6",
+        "SYSLOG_IDENTIFIER": "nsrelay",
+        "_SYSTEMD_UNIT": "nsrelay.service",
+        "NSRELAY_RULE": "web",
+        "NSRELAY_NETNS": "default",
+        "NSRELAY_PROTOCOL": "tcp",
+        "NSRELAY_LISTENER": "0.0.0.0:8000",
+        "NSRELAY_UPSTREAM": "127.0.0.1:9000",
+        "NSRELAY_BYTES_RECEIVED": "4",
+        "NSRELAY_BYTES_SENT": "4",
+        "NSRELAY_REASON": "client_closed",
+    }
+    assert {key: record.get(key) for key in wanted} == wanted
+    assert record["MESSAGE"].startswith("connection closed")
+    assert int(record["NSRELAY_DURATION_USEC"]) > 0
+    explained = run("journalctl", "--dump-catalog", record["MESSAGE_ID"])
+    assert "connection" in explained.lower()
+
+
+def test_journal_that_stands_still_does_not_stop_forwarding(lab: Lab, service: Service) -> None:
+    serve_at_home(lab)
+    service.start(rule())
+    journald = int(run("systemctl", "show", "systemd-journald", "-P", "MainPID"))
+    os.kill(journald, signal.SIGSTOP)
+    try:
+        for _ in range(300):
+            with socket.create_connection(("127.0.0.1", 8000), timeout=60) as client:
+                client.sendall(b"ping")
+                assert client.recv(4) == b"ping"
+    finally:
+        os.kill(journald, signal.SIGCONT)
+    wait_until(
+        lambda: len(service.records(NSRELAY_EVENT="connection_closed")) == 300, "nothing is lost"
+    )
