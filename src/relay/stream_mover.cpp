@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 namespace nsrelay {
 namespace {
@@ -31,7 +30,7 @@ StreamMover::Moved StreamMover::deliver_behind(std::string_view prefix, int sour
   moved.source_is_drained = moved.read < room.size();
   if (!moved.source_is_drained && !never_splice_)
     path_ = Path::Splice;
-  std::memcpy(resources.buffer.data(), prefix.data(), prefix.size());
+  std::ranges::copy(std::as_bytes(std::span(prefix)), resources.buffer.begin());
   const std::span<const std::byte> data = resources.buffer.first(prefix.size() + moved.read);
   moved.sink = send(sink, data);
   moved.delivered = moved.sink.bytes;
