@@ -302,7 +302,8 @@ def test_ten_thousand_sessions_are_served_and_expire(lab: Lab) -> None:
             assert client.recv().sender == (address, 8000)
         costs.append(link.daemon.cpu_seconds() - before)
     assert costs[-1] < 2 * costs[0] + 0.1, costs
-    assert link.daemon.rss_bytes() < 64 * 1024 * 1024
+    rss = link.daemon.rss_bytes()
+    assert rss < 32 * 1024 * 1024 or process.is_sanitized(link.daemon.pid)
     wait_until(
         lambda: len(link.daemon.descriptors()) <= descriptors, "all sessions end", timeout=30
     )
