@@ -14,6 +14,10 @@ namespace {
 constexpr std::size_t kBudget = std::size_t{1024} * 1024;
 constexpr int kBatches = 4;
 
+// Bursts of 64 KiB are taken a few at a time: what is received is sent before it leaves the cache.
+constexpr std::size_t kCacheBytes = std::size_t{256} * 1024;
+constexpr std::size_t kMostBursts = 8;
+
 std::optional<DropReason> drop_reason_of(std::optional<Reason> refused) {
   if (!refused)
     return std::nullopt;
@@ -60,16 +64,18 @@ void UdpDownstream::on_readable(std::uint32_t /*events*/) noexcept {
   DatagramReceiver& receiver = context_.datagrams().receiver;
   std::size_t bytes = 0;
   for (int i = 0; i < kBatches && bytes < kBudget; ++i) {
-    const IoResult got = receiver.receive(socket_.get());
+    const std::size_t most = most_;
+    const IoResult got = receiver.receive(socket_.get(), most);
     if (got.status == IoStatus::Error)
       continue;  // of some datagram that was sent before; nothing was lost by it
     if (got.status != IoStatus::Ok)
       return;
     bytes += got.bytes;
+    most_ = got.bytes > kCacheBytes ? kMostBursts : DatagramReceiver::kMost;
     const std::size_t sessions = sessions_.size();
     dispatch(receiver.received());
     // New sessions first get their upstream: until then they have to keep what comes.
-    if (receiver.received().size() < DatagramReceiver::kMost || sessions_.size() > sessions)
+    if (receiver.received().size() < most || sessions_.size() > sessions)
       return;
   }
 }

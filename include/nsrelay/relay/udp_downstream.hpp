@@ -81,6 +81,7 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   IoWatcher watcher_;
   UdpSessionTable sessions_;
   Segmentation segmentation_;
+  std::size_t most_ = DatagramReceiver::kMost;  ///< messages in the next batch
   OverflowMeter overflow_meter_;
 };
 
