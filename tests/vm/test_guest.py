@@ -56,6 +56,14 @@ def test_programs_that_run_by_turns_keep_their_vector_registers() -> None:
     assert done.stdout.split() == [expected, "-"] * 6, done.stdout + done.stderr
 
 
+def test_the_guest_sees_the_folder_that_it_is_called_from(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("seen\n")
+    done = subprocess.run(
+        [GUEST, "--", "cat", "file"], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.stdout == "seen\n", done.stdout + done.stderr
+
+
 def test_a_guest_that_takes_too_long_is_ended_and_told() -> None:
     done = in_guest("sleep", "1000", options=("--timeout", "15"))
     assert done.returncode == 125
