@@ -52,21 +52,23 @@ TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
 TcpConnection::~TcpConnection() = default;
 
 void TcpConnection::start() {
-  if (runtime_.rule().accept_proxy)
-    await_proxy_header();
-  else
-    connect();
+  // Before connecting: whether the client has spoken is known when the upstream answers.
   auto watching = client_.watcher.start(client_.fd.get(), kRelayEvents,
                                         IoCallback::to<&TcpConnection::on_client_event>(this));
   if (!watching)
     finish(Reason::OutOfMemory, true);
+  else if (runtime_.rule().accept_proxy)
+    await_proxy_header();
+  else
+    connect();
 }
 
 void TcpConnection::connect() {
   set_state(State::Connecting);
   connector_ = std::make_unique<Connector>(
       context_.loop(), context_.reserve(), *pool_,
-      ConnectRequest{listener_->port_offset, client_address_.ip},
+      ConnectRequest{
+          .port_offset = listener_->port_offset, .client = client_address_.ip, .hold_ack = true},
       Connector::Events{
           Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
@@ -131,9 +133,13 @@ void TcpConnection::begin_relaying() {
   client_.writable = true;
   quiet_since_ = context_.loop().now();
   restart_timer();
-  if (pool_->proxy_protocol() != ProxyProtocol::None)
+  const bool has_header = pool_->proxy_protocol() != ProxyProtocol::None;
+  if (has_header)
     send_proxy_header();
   run();
+  // A client that waits for the upstream to speak first: it has to learn that it is connected.
+  if (state_ == State::Relaying && !has_header && client_.received == 0)
+    push_ack(upstream_.fd.get());
 }
 
 // ---------------------------------------------------------------------------- moving bytes
