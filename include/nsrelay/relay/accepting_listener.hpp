@@ -8,8 +8,7 @@
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/relay/accepted_client.hpp"
 #include "nsrelay/relay/listener.hpp"
-#include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/relay/relay_route.hpp"
 
 namespace nsrelay {
 
@@ -46,13 +45,20 @@ class AcceptingListener : public Listener {
   /// can have them; false where it takes a new one.
   virtual bool retune(int fd, const ForwardRule& before, const ForwardRule& after) = 0;
 
-  [[nodiscard]] RelayContext& context() { return context_; }
-  [[nodiscard]] RuleRuntime& runtime() { return *runtime_; }
-  [[nodiscard]] const std::shared_ptr<UpstreamPool>& pool() const { return pool_; }
+  /// Puts a connection into the table and starts it.
+  template <class Connection>
+  void begin(AcceptedClient client) {
+    auto made = std::make_unique<Connection>(route(), std::move(client));
+    Connection& connection = *made;
+    context_.connections().add(std::move(made));
+    connection.start();
+  }
 
  private:
   enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
 
+  [[nodiscard]] RuleRuntime& runtime() const { return route_->runtime; }
+  const std::shared_ptr<const RelayRoute>& route();
   void on_readable(std::uint32_t events) noexcept;
   void on_resume() noexcept;
   void on_room() noexcept;
@@ -64,8 +70,7 @@ class AcceptingListener : public Listener {
   void set_accepting(bool accepting);
 
   RelayContext& context_;
-  RuleRuntime* runtime_;
-  std::shared_ptr<UpstreamPool> pool_;
+  std::shared_ptr<const RelayRoute> route_;
   UniqueFd socket_;
   IoWatcher watcher_;
   Timer resume_timer_;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "nsrelay/base/error.hpp"
+#include "nsrelay/event/deferred_queue.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/net/datagram_queue.hpp"
 #include "nsrelay/net/datagram_receiver.hpp"
@@ -35,7 +36,7 @@ class RelayContext {
  public:
   /// Borrows `loop` and `log`.
   RelayContext(EventLoop& loop, Log& log, const PipePool::Limits& pipe_limits)
-      : loop_(loop), log_(log), pipes_(pipe_limits), lingering_(loop) {}
+      : loop_(loop), log_(log), pipes_(pipe_limits), lingering_(loop), run_again_(loop) {}
   RelayContext(const RelayContext&) = delete;
   RelayContext& operator=(const RelayContext&) = delete;
 
@@ -47,6 +48,8 @@ class RelayContext {
   [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
   TrafficTable& traffic() { return traffic_; }
+  /// Connections whose budget of a wake-up is spent go on from here.
+  DeferredQueue& run_again() { return run_again_; }
 
   /// `log.connections`: whether each finished connection has its record. Failed ones always have.
   [[nodiscard]] bool logs_connections() const { return logs_connections_; }
@@ -83,6 +86,7 @@ class RelayContext {
   PipePool pipes_;
   DescriptorReserve reserve_;
   LingeringSockets lingering_;
+  DeferredQueue run_again_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;
