@@ -84,6 +84,7 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
+  loop_->busy_poll().set_enabled(config_->busy_poll);
   control_.set_config(config_);
   loop_->set_before_wait(Delegate<void()>::to<&Daemon::on_before_wait>(this));
   context_.connections().set_on_empty(Delegate<void()>::to<&Daemon::on_no_connections>(this));
@@ -182,6 +183,7 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   config_ = std::move(config);
   follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
+  loop_->busy_poll().set_enabled(config_->busy_poll);
   drainer_.set_patience(config_->drain_timeout);
   context_.forget_no_sctp();
   const Reconciler::Changes changes = reconciler_.replace_config(config_);

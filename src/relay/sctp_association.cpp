@@ -182,6 +182,7 @@ void SctpAssociation::run() {
     timer_.start(loop().now() + kMemoryRetryInterval);
   else if (busy)
     run_again_.schedule();
+  context().note_moved(moved_);
   settle();
 }
 

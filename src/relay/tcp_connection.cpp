@@ -190,6 +190,7 @@ void TcpConnection::run() {
     timer_.start(loop().now() + kMemoryRetryInterval);
   else if (busy && !runs_again_)
     run_again();
+  context().note_moved(moved_);
   settle();
 }
 

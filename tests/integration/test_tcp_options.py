@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 
 import pytest
 
@@ -280,3 +281,14 @@ def test_unknown_device_keeps_the_listener_pending(lab: Lab) -> None:
     with pytest.raises(ConnectionRefusedError):
         connect(a, ("127.0.0.1", 8000))
     assert wait_until(daemon.is_running, "the daemon runs on")
+
+
+def test_busy_poll_ends_with_the_traffic(lab: Lab) -> None:
+    link = lab.link(script=echo, daemon={"busy_poll": True})
+    client = link.connect()
+    for _ in range(200):
+        ping(client)
+    before, begin = link.daemon.cpu_seconds(), time.monotonic()
+    time.sleep(0.5)  # an idle daemon uses nothing, however long one looks
+    assert (link.daemon.cpu_seconds() - before) / (time.monotonic() - begin) < 0.1
+    ping(client)

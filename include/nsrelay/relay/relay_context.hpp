@@ -59,6 +59,12 @@ class RelayContext {
   /// Made when it is first needed.
   DatagramMover& datagrams();
 
+  /// Notes that a wake-up passed on so many bytes: so few are likely to be answered at once.
+  void note_moved(std::size_t bytes) {
+    if (bytes > 0 && bytes <= kSmallMessage)
+      loop_.busy_poll().expect();
+  }
+
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
   /// comes within five seconds of the last belongs to the same.
   void accept_paused(const LogRecord& record);
@@ -73,6 +79,8 @@ class RelayContext {
   void forget_no_sctp() { no_sctp_.clear(); }
 
  private:
+  static constexpr std::size_t kSmallMessage = std::size_t{16} * 1024;
+
   using Buffer = std::array<std::byte, std::size_t{64} * 1024>;
 
   struct NoSctp {
