@@ -7,6 +7,7 @@
 
 #include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/config/config_loader.hpp"
+#include "nsrelay/daemon/startup_memory.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
 namespace nsrelay {
@@ -109,6 +110,7 @@ void Daemon::run() {
                        {"pending", std::to_string(reconciler_.pending())}}});
   tick_timer_.start(loop_->now() + kRetry);
   service_.ready();
+  give_back_startup_memory();
   loop_->run();
   log_.write({.event = log_event::kStopped});
   log_.flush();
