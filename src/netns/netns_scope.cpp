@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 namespace nsrelay {
 namespace {
@@ -23,6 +24,25 @@ int home_fd() {
   if (fd < 0)
     fd = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   return fd;
+}
+
+Result<std::optional<NetnsScope>> enter_unless_home(const Netns& netns) {
+  std::optional<NetnsScope> scope;
+  if (netns.cookie() != home_netns().cookie()) {
+    auto entered = NetnsScope::enter(netns);
+    if (!entered)
+      return std::move(entered).error();
+    scope.emplace(*std::move(entered));
+  }
+  return scope;
+}
+
+Result<UniqueFd> open_socket(int family, int type, int protocol) {
+  UniqueFd socket =
+      UniqueFd::adopt(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  if (!socket)
+    return Error::from_errno("socket");
+  return socket;
 }
 
 }  // namespace
@@ -65,21 +85,28 @@ const Netns& home_netns() {
 }
 
 Result<UniqueFd> make_socket_in(const Netns& netns, int family, int type, int protocol) {
-  const auto make = [&] {
-    return UniqueFd::adopt(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
-  };
-  UniqueFd socket;
-  if (netns.cookie() == home_netns().cookie()) {
-    socket = make();
-  } else {
-    auto scope = NetnsScope::enter(netns);
-    if (!scope)
-      return std::move(scope).error();
-    socket = make();
+  const auto scope = enter_unless_home(netns);
+  if (!scope)
+    return scope.error();
+  return open_socket(family, type, protocol);
+}
+
+Result<std::vector<UniqueFd>> make_sockets_in(const Netns& netns, int family, int type,
+                                              int protocol, std::size_t count) {
+  const auto scope = enter_unless_home(netns);
+  if (!scope)
+    return scope.error();
+  std::vector<UniqueFd> sockets;
+  sockets.reserve(count);
+  while (sockets.size() < count) {
+    auto socket = open_socket(family, type, protocol);
+    if (!socket && sockets.empty())
+      return std::move(socket).error();
+    if (!socket)
+      break;
+    sockets.push_back(*std::move(socket));
   }
-  if (!socket)
-    return Error::from_errno("socket");
-  return socket;
+  return sockets;
 }
 
 Result<std::uint32_t> interface_index_in(const Netns& netns, const std::string& name) {

@@ -337,12 +337,10 @@ Result<void> Connector::begin_to_connect() {
 
 Result<UniqueFd> Connector::make_socket(const Netns& netns,
                                         const std::optional<IpAddress>& source) {
-  const int type = pool_.protocol() == Protocol::Udp ? SOCK_DGRAM : SOCK_STREAM;
-  const int protocol = pool_.protocol() == Protocol::Sctp ? IPPROTO_SCTP : 0;
-  auto made = make_socket_in(netns, address_.family(), type, protocol);
+  auto made = pool_.sockets().take(netns, address_.family());
   if (!made && reason_of_connect_error(made.error().number()) == Reason::OutOfDescriptors &&
       reserve_.spend())
-    made = make_socket_in(netns, address_.family(), type, protocol);
+    made = pool_.sockets().take(netns, address_.family());
   if (!made || address_.is_unix())
     return made;
   if (auto set = set_options(made->get(), source); !set)

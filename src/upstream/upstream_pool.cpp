@@ -1,5 +1,8 @@
 #include "nsrelay/upstream/upstream_pool.hpp"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include "nsrelay/base/hash.hpp"
 #include "nsrelay/upstream/target.hpp"
 
@@ -16,6 +19,8 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
       resolver_(loop, netns_),
       sources_(rule.upstream.source),
       protocol_(rule.protocol),
+      sockets_(loop, rule.protocol == Protocol::Udp ? SOCK_DGRAM : SOCK_STREAM,
+               rule.protocol == Protocol::Sctp ? IPPROTO_SCTP : 0),
       tcp_options_(tcp_options_of(rule)),
       udp_options_(udp_options_of(rule)),
       sctp_options_(sctp_options_of(rule)),
@@ -39,6 +44,7 @@ UpstreamPool::UpstreamPool(EventLoop& loop, const ForwardRule& rule, NetnsRef ne
 UpstreamPool::~UpstreamPool() = default;
 
 void UpstreamPool::leave_gone_netns() {
+  sockets_.clear();
   resolver_.leave_gone_netns();
   if (health_checker_)
     health_checker_->leave_gone_netns();

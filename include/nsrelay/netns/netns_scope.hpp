@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <mutex>
+#include <vector>
 
 #include "nsrelay/base/result.hpp"
 #include "nsrelay/netns/netns.hpp"
@@ -39,6 +41,11 @@ const Netns& home_netns();
 /// A socket made inside `netns` (socket(2) with SOCK_NONBLOCK and SOCK_CLOEXEC added); it stays
 /// there for its life, wherever it is used. For the home namespace nothing is entered.
 Result<UniqueFd> make_socket_in(const Netns& netns, int family, int type, int protocol);
+
+/// The same for `count` of them, which may not be 0, with one journey. Fails where not even the
+/// first can be made; else there may be fewer.
+Result<std::vector<UniqueFd>> make_sockets_in(const Netns& netns, int family, int type,
+                                              int protocol, std::size_t count);
 
 /// The index of an interface as `netns` numbers it. ENODEV where there is none.
 Result<std::uint32_t> interface_index_in(const Netns& netns, const std::string& name);

@@ -14,6 +14,7 @@
 #include "nsrelay/upstream/balancer.hpp"
 #include "nsrelay/upstream/health_checker.hpp"
 #include "nsrelay/upstream/resolver.hpp"
+#include "nsrelay/upstream/socket_stock.hpp"
 #include "nsrelay/upstream/source_pool.hpp"
 #include "nsrelay/upstream/target_lease.hpp"
 
@@ -58,6 +59,8 @@ class UpstreamPool {
 
   [[nodiscard]] const NetnsEntry& netns() const { return *netns_; }
   Resolver& resolver() { return resolver_; }
+  /// Where sockets of netns() come from.
+  SocketStock& sockets() { return sockets_; }
   SourcePool& sources() { return sources_; }
   [[nodiscard]] const SourcePool& sources() const { return sources_; }
   [[nodiscard]] Protocol protocol() const { return protocol_; }
@@ -78,6 +81,7 @@ class UpstreamPool {
   Resolver resolver_;
   SourcePool sources_;
   Protocol protocol_;
+  SocketStock sockets_;
   TcpOptions tcp_options_;
   UdpOptions udp_options_;
   SctpOptions sctp_options_;
