@@ -96,6 +96,9 @@ void TcpConnection::connect() {
 // ---------------------------------------------------------------------------- events
 
 void TcpConnection::latch(Side& side, std::uint32_t events) {
+  // It was known, and the other side has to take something first.
+  if ((events & EPOLLIN) != 0 && side.readable && side.from.has_pending() && !side.is_muted)
+    mute(side);
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
     side.readable = true;
   if ((events & EPOLLOUT) != 0)
@@ -106,6 +109,23 @@ void TcpConnection::latch(Side& side, std::uint32_t events) {
     side.urgent = true;
   if ((events & EPOLLERR) != 0)
     side.failed = true;
+}
+
+/// Edge-triggered, each segment that arrives is an event: while nothing can be done with them, a
+/// window full of useless wake-ups, for which the sender's CPU pays too.
+void TcpConnection::mute(Side& side) {
+  // EPOLLPRI too: the kernel wakes who waits for either, and looks only then which it is.
+  const std::uint32_t useless =
+      std::uint32_t{EPOLLIN} | EPOLLPRI | (side.writable ? std::uint32_t{EPOLLOUT} : 0U);
+  side.is_muted = side.watcher.set_events(kRelayEvents & ~useless).has_value();
+}
+
+/// What has become of it meanwhile is an event, as when it was registered.
+void TcpConnection::unmute(Side& side) {
+  // Only fails for a descriptor that is not registered.
+  if (!side.watcher.set_events(kRelayEvents))
+    std::abort();
+  side.is_muted = false;
 }
 
 void TcpConnection::on_client_event(std::uint32_t events) noexcept {
@@ -267,12 +287,17 @@ void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
     client_ended_first_ = &source == &client_;
 }
 
-void TcpConnection::note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink) {
+void TcpConnection::note_sink(const StreamMover::Moved& moved, Side& source, Side& sink) {
   if (moved.read + moved.delivered > 0)
     quiet_since_ = loop().now();
   // A short write has filled the send queue: the edge will come.
-  if (source.from.has_pending())
+  if (source.from.has_pending()) {
     sink.writable = false;
+    if (sink.is_muted)
+      unmute(sink);
+  } else if (source.is_muted) {
+    unmute(source);
+  }
   if (moved.sink.status == IoStatus::NoMemory)
     out_of_memory_ = sink.writable = true;
   if (moved.sink.status == IoStatus::Error)

@@ -2,9 +2,11 @@
 
 import pytest
 
-from harness import linux
+from harness import linux, process
+from harness.daemon import Daemon
 from harness.lab import Lab, Link
 from harness.peers import Peer, pattern, ping, same, say
+from harness.waiting import wait_until
 
 MIB = 1024 * 1024
 #: The readers' kernel buffers, so that nearly all that was sent is held by the daemon.
@@ -102,3 +104,34 @@ def test_hundred_stopped_readers_cost_little_memory_each(lab: Lab) -> None:
     for client in clients:
         same(client.recv_exact(MIB), pattern(MIB), "after the pause")
         ping(client)
+
+
+def _unread_by(daemon: Daemon) -> int:
+    with daemon.connection_sockets() as sockets:
+        return sum(linux.unread(sock) for sock in sockets)
+
+
+@pytest.mark.parametrize("sender_name", ["client", "upstream"])
+def test_what_arrives_for_a_stopped_reader_wakes_nobody(lab: Lab, sender_name: str) -> None:
+    link = lab.link(server={"receive_buffer": SMALL}, send_buffer="64KiB")
+    client, upstream = _open(link)
+    sender, reader = (client, upstream) if sender_name == "client" else (upstream, client)
+    sender.send(pattern(MIB))  # more than the relay and the reader's kernel hold together
+    wait_until(lambda: _unread_by(link.daemon) > 0, "the relay to stop reading")
+
+    def trickle() -> int:
+        """How often 50 small segments wake the relay."""
+        before = process.sleeps(link.daemon.pid)
+        for _ in range(50):
+            sender.send(b"more")
+            sender.wait_acknowledged()
+        return process.sleeps(link.daemon.pid) - before
+
+    trickle()  # by its end the relay has come to rest
+    woken = trickle()
+    assert woken < 25, f"woken {woken} times"
+    assert reader.recv_exact(MIB + 400) == pattern(MIB) + 100 * b"more"
+    client.send(b"back")
+    assert upstream.recv_exact(4) == b"back"
+    upstream.send(b"forth")
+    assert client.recv_exact(5) == b"forth"

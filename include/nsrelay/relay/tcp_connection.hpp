@@ -89,6 +89,7 @@ class TcpConnection final : public Forwarded {
     bool told_end = false;     ///< our FIN was sent to it (or close() will send it)
     bool is_unix = false;
     bool is_bounded = false;  ///< what the kernel keeps for it is
+    bool is_muted = false;    ///< no event tells that more can be read
     IoWatcher watcher;
     StreamMover from;            ///< moves what comes from this side to the other
     std::uint64_t received = 0;  ///< bytes read from it
@@ -105,7 +106,9 @@ class TcpConnection final : public Forwarded {
   void on_connector_finished() noexcept;
   void on_attempt_failed(const FailedAttempt& attempt) noexcept;
 
-  static void latch(Side& side, std::uint32_t events);
+  void latch(Side& side, std::uint32_t events);
+  static void mute(Side& side);
+  static void unmute(Side& side);
   void connect();
   void await_proxy_header();
   void read_proxy_header();
@@ -116,7 +119,7 @@ class TcpConnection final : public Forwarded {
   void run();
   void run_again();
   bool step(Side& source, Side& sink);
-  void note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink);
+  void note_sink(const StreamMover::Moved& moved, Side& source, Side& sink);
   void note_source(const StreamMover::Moved& moved, Side& source);
   void mark_failed(Side& side, int error);
   void send_fin(const Side& source, Side& sink);

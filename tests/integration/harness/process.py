@@ -45,6 +45,12 @@ def is_sanitized(pid: int) -> bool:
     return "libasan" in Path(f"/proc/{pid}/maps").read_text()
 
 
+def sleeps(pid: int) -> int:
+    """How often the main thread has gone to sleep: as often as it has been woken."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
 def threads(pid: int) -> list[int]:
     """The ids of the threads."""
     return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
