@@ -12,7 +12,10 @@
 namespace nsrelay {
 namespace {
 
-constexpr int kOpensPerSlice = 64;
+/// Opening goes on until an iteration has lasted so long; a few are opened however long it was.
+constexpr auto kSliceTime = std::chrono::milliseconds(2);
+constexpr int kFewestPerSlice = 8;
+constexpr int kMostPerSlice = 64;
 constexpr const char* kDrained = "drained; a reload opens it again";
 constexpr auto kRouteInterval = std::chrono::milliseconds(5);
 constexpr auto kTidyInterval = std::chrono::milliseconds(100);
@@ -112,7 +115,7 @@ void Reconciler::reconcile(const NetnsChanges& changes) noexcept {
 void Reconciler::retry() {
   for (const ListenerKey& key : pending_)
     want_open(key);
-  open_slice();
+  begin_to_open();
 }
 
 Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> config) {
@@ -190,7 +193,7 @@ Reconciler::Changes Reconciler::put_in_force(Plan desired, const ListenerDiff& d
   Changes changes{difference.open.size(), difference.close.size(), 0};
   for (auto& [key, wanted] : desired)
     update(managed_[key], std::move(wanted), changes);
-  open_slice();
+  begin_to_open();
   return changes;
 }
 
@@ -250,8 +253,16 @@ void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
     former->serve_backlog();
 }
 
+/// What waits in line already is opened first, a slice in each iteration.
+void Reconciler::begin_to_open() {
+  if (!next_slice_.is_scheduled())
+    open_slice();
+}
+
 void Reconciler::open_slice() noexcept {
-  for (int i = 0; i < kOpensPerSlice && !to_open_.empty(); ++i) {
+  for (int i = 0; i < kMostPerSlice && !to_open_.empty(); ++i) {
+    if (i >= kFewestPerSlice && context_.loop().spent() > kSliceTime)
+      break;
     if (const auto found = managed_.find(to_open_.front());
         found != managed_.end() && !found->second.listener)
       open(found->second);
@@ -398,7 +409,7 @@ void Reconciler::on_routes() noexcept {
   cookies.erase(0);
   for (const std::uint64_t cookie : cookies)
     look_at_routes_of(cookie);
-  open_slice();
+  begin_to_open();
 }
 
 void Reconciler::look_at_routes_of(std::uint64_t cookie) {

@@ -136,6 +136,7 @@ class Reconciler {
   void update(Managed& managed, DesiredListener wanted, Changes& changes);
   void reopen(Managed& managed, const RuleRuntime& after);
   void forget_retired();
+  void begin_to_open();
   void open_slice() noexcept;
   void remember_as_closed(const Managed& managed);
   void close(const ListenerKey& key, std::string_view reason);
