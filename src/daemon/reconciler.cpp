@@ -213,9 +213,9 @@ std::shared_ptr<TrafficCounters> Reconciler::traffic_of(const DesiredListener& w
 }
 
 std::shared_ptr<const ListenerInfo> Reconciler::make_info(const DesiredListener& wanted) {
-  return std::make_shared<const ListenerInfo>(ListenerInfo{
-      wanted.netns->name, wanted.key.cookie, describe_listener(*wanted.listen, wanted.port),
-      wanted.port_offset, traffic_of(wanted)});
+  return std::make_shared<const ListenerInfo>(ListenerInfo{wanted.netns->name, wanted.key.cookie,
+                                                           wanted.key.address, wanted.port_offset,
+                                                           traffic_of(wanted)});
 }
 
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
@@ -471,13 +471,12 @@ void Reconciler::on_target_change(const TargetState& target) noexcept {
 
 void Reconciler::log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
                      std::string_view reason) {
-  const std::string address = describe_listener(*listener.listen, listener.port);
   context_.log().write({.level = level,
                         .event = event,
                         .rule = listener.rule->name,
                         .netns = listener.netns->name,
                         .protocol = to_string(listener.rule->protocol),
-                        .listener = address,
+                        .listener = listener.key.address,
                         .reason = reason});
 }
 
