@@ -83,9 +83,9 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
                        ListenerStore& store, std::shared_ptr<const Config> config)
     : context_(context),
       registry_(registry),
-      drainer_(drainer),
       store_(store),
       config_(std::move(config)),
+      rules_(context, registry, drainer),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
       routes_changed_(context.loop(), kRouteInterval,
                       Delegate<void()>::to<&Reconciler::on_routes>(this)),
@@ -93,7 +93,7 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
   if (auto routes = RouteMonitor::create(
           context.loop(), RouteMonitor::Callback::to<&Reconciler::on_route_change>(this)))
     routes_ = *std::move(routes);
-  adopt_rules(*config_);
+  rules_.adopt(*config_);
 }
 
 Reconciler::~Reconciler() = default;
@@ -128,40 +128,12 @@ Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> con
     return drained;
   });
   drained_.clear();
-  adopt_rules(*config_);
+  rules_.adopt(*config_);
   registry_.forget_all_but(selectors_of(*config_));
   const Changes changes = reconcile_all("reload");
-  for (const auto& retired : retired_)
-    if (!runtimes_.contains(retired->rule().name))
-      drainer_.drain(*retired);
-  forget_retired();
+  rules_.drain_gone();
   context_.traffic().forget_rules_but(names_of(config_->rules));
   return changes;
-}
-
-/// A rule that is as it was keeps its runtime, with whose turn it is and what it counted.
-void Reconciler::adopt_rules(const Config& config) {
-  auto former = std::move(runtimes_);
-  runtimes_.clear();
-  for (const ForwardRule& rule : config.rules) {
-    const auto known = former.find(rule.name);
-    if (known != former.end() && known->second->rule() == rule) {
-      runtimes_.insert(former.extract(known));
-      continue;
-    }
-    runtimes_.emplace(rule.name, std::make_unique<RuleRuntime>(rule));
-  }
-  for (auto& [name, runtime] : former)
-    retired_.push_back(std::move(runtime));
-}
-
-/// Those of rules that changed go when nothing runs under them any more.
-void Reconciler::forget_retired() {
-  std::erase_if(retired_, [this](const auto& one) {
-    if (one->active() == 0)
-      drainer_.forget(*one);
-    return one->active() == 0;
-  });
 }
 
 Reconciler::Changes Reconciler::reconcile_all(std::string_view why_closed) {
@@ -199,11 +171,7 @@ Reconciler::Changes Reconciler::put_in_force(Plan desired, const ListenerDiff& d
 
 /// Lets go of what nobody uses any more.
 void Reconciler::tidy() noexcept {
-  for (auto& [name, runtime] : runtimes_) {
-    runtime->prune_pools();
-    runtime->leave_gone_netns();
-  }
-  forget_retired();
+  rules_.tidy();
   std::erase_if(closed_, [](const ClosedListener& one) { return one.info.expired(); });
   context_.traffic().prune();
 }
@@ -221,11 +189,11 @@ std::shared_ptr<const ListenerInfo> Reconciler::make_info(const DesiredListener&
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
   const bool has_other_name = managed.wanted.netns != wanted.netns;
   managed.wanted = std::move(wanted);
-  RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
+  RuleRuntime& runtime = rules_.of(*managed.wanted.rule);
   const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
   changes.changed += is_other ? 1 : 0;
   if (managed.listener && (is_other || has_other_name) &&
-      !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
+      !managed.listener->adopt(runtime, rules_.pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;
   // A namespace that is there has counters from the first; an absent one leaves none behind.
@@ -324,8 +292,8 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
   if (!wanted.netns->netns)
     return Error("namespace absent: " + wanted.netns->why_absent);
   const ScopeExit park([&] { wanted.netns->netns->park(); });
-  RuleRuntime& runtime = runtime_of(*wanted.rule);
-  return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
+  RuleRuntime& runtime = rules_.of(*wanted.rule);
+  return open_listener(context_, runtime, rules_.pool_of(runtime, wanted.netns), make_info(wanted),
                        {*wanted.listen, wanted.port, *wanted.netns->netns}, take_inherited(wanted));
 }
 
@@ -444,29 +412,6 @@ void Reconciler::follow_interfaces(Managed& managed) {
 void Reconciler::remember_as_closed(const Managed& managed) {
   if (managed.listener)
     closed_.push_back({key_of(managed.wanted), managed.listener->shared_info()});
-}
-
-std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,
-                                                  const NetnsRef& listener_netns) {
-  const ForwardRule& rule = runtime.rule();
-  return runtime.pool_for(*listener_netns, [&] {
-    const bool same = rule.upstream.netns.kind == NetnsSelector::Kind::Same;
-    const NetnsRef from = same ? listener_netns : registry_.get(rule.upstream.netns);
-    return std::make_shared<UpstreamPool>(
-        context_.loop(), rule, from, listener_netns->name,
-        UpstreamPool::OnChange::to<&Reconciler::on_target_change>(this));
-  });
-}
-
-void Reconciler::on_target_change(const TargetState& target) noexcept {
-  const bool is_up = target.health.is_up();
-  context_.log().write({.level = is_up ? LogLevel::Info : LogLevel::Warn,
-                        .event = is_up ? log_event::kUpstreamUp : log_event::kUpstreamDown,
-                        .rule = target.pool->rule_name(),
-                        .protocol = to_string(target.pool->protocol()),
-                        .upstream = target.text,
-                        .more = {{"upstream_netns", target.pool->netns().name},
-                                 {"failures", std::to_string(target.health.failures_total())}}});
 }
 
 void Reconciler::log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
