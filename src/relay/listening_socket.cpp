@@ -46,6 +46,11 @@ Result<void> set_listener_options(int fd, const ForwardRule& rule, const ListenS
   return set;
 }
 
+/// Otherwise the address may come later, or the probe below proves nothing.
+bool has_to_wait_for_address(const ForwardRule& rule) {
+  return !rule.freebind && rule.bind_device.empty();
+}
+
 bool is_multicast_v4(const IpAddress& address) {
   return !address.is_v6() && (address.bytes()[0] & 0xf0U) == 0xe0U;
 }
@@ -64,7 +69,7 @@ bool is_out_of_reach(const SocketAddress& address, const Netns& netns) {
 
 Result<void> bind_in(const Netns& netns, int fd, const ForwardRule& rule,
                      const SocketAddress& address) {
-  if (!rule.freebind && rule.bind_device.empty() && is_out_of_reach(address, netns))
+  if (has_to_wait_for_address(rule) && is_out_of_reach(address, netns))
     return Error::from_errno("bind", EADDRNOTAVAIL);
   if (::bind(fd, address.data(), address.size()) != 0)
     return Error::from_errno("bind");
@@ -103,8 +108,7 @@ Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
   Result<void> set = set_listener_options(fd, rule, listen, address.family() == AF_INET6);
   if (set)
     set = apply_udp_options(fd, address.family(), udp_options_of(rule));
-  // The kernel answers from the address that a socket is bound to.
-  if (set && address.endpoint().ip.is_any())
+  if (set && needs_local_address(rule, address.endpoint().ip))
     set = report_local_address(fd, address.family());
   if (set)
     set = bind_in(netns, fd, rule, address);
@@ -171,6 +175,12 @@ Result<std::vector<SocketAddress>> bind_addresses(const ListenSpec& listen, std:
     addresses.push_back(*address);
   }
   return addresses;
+}
+
+/// The kernel answers from the address that a socket is bound to, unless that was bound before the
+/// namespace had any address.
+bool needs_local_address(const ForwardRule& rule, const IpAddress& address) {
+  return address.is_any() || !has_to_wait_for_address(rule);
 }
 
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,

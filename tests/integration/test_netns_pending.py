@@ -208,6 +208,27 @@ def test_namespace_without_any_address_waits_for_the_one_it_is_to_have(lab: Lab)
     assert client.ask().sender == ("10.50.1.1", 8000)
 
 
+@pytest.mark.parametrize("early", [{"freebind": True}, {"bind_device": "lo"}], ids=" ".join)
+def test_udp_that_was_open_before_any_address_replies_from_the_one_asked(
+    lab: Lab, early: dict[str, object]
+) -> None:
+    new = Netns("new")
+    lab.udp_server(lab.host, answer=udp.echo)
+    daemon = lab.daemon(
+        rule(protocol="udp", netns=new.name, listen="10.50.1.1:8000", **early),
+        listeners=0, drain_timeout="50ms",
+    )
+    daemon.log.wait_for(event="started")
+    subprocess.run(["ip", "netns", "add", new.name], check=True)
+    lab.adopt(new)
+    daemon.log.wait_for(event="listener_open")
+    new.set_up()
+    new.add_address("10.50.1.2/24")
+    new.add_address("10.50.1.1/24")
+    client = lab.udp_client(new, ("10.50.1.1", 8000), bind=("10.50.1.2", 0))
+    assert client.ask().sender == ("10.50.1.1", 8000)
+
+
 def test_port_that_is_taken_opens_when_it_is_free(lab: Lab) -> None:
     a = lab.netns("a")
     lab.server(lab.host, script=echo)
