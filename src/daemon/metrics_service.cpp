@@ -140,8 +140,10 @@ void MetricsService::count_reload(Reload result) {
 
 MetricsSnapshot MetricsService::snapshot() const {
   MetricsSnapshot snapshot;
-  for (const TrafficTable::Series& series : context_.traffic().series())
-    snapshot.traffic.push_back({series.key, *series.counters});
+  std::vector<TrafficTable::Series> series = context_.traffic().series();
+  snapshot.traffic.reserve(series.size());
+  for (TrafficTable::Series& one : series)
+    snapshot.traffic.push_back({std::move(one.key), *one.counters});
   snapshot.listeners = count_listeners(reconciler_);
   snapshot.netns = count_namespaces(reconciler_, registry_);
   snapshot.upstreams = measure_upstreams(reconciler_);

@@ -12,7 +12,10 @@
 namespace nsrelay {
 namespace {
 
-constexpr int kOpensPerSlice = 64;
+/// Opening goes on until an iteration has lasted so long; a few are opened however long it was.
+constexpr auto kSliceTime = std::chrono::milliseconds(2);
+constexpr int kFewestPerSlice = 8;
+constexpr int kMostPerSlice = 64;
 constexpr const char* kDrained = "drained; a reload opens it again";
 constexpr auto kRouteInterval = std::chrono::milliseconds(5);
 constexpr auto kTidyInterval = std::chrono::milliseconds(100);
@@ -80,9 +83,9 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
                        ListenerStore& store, std::shared_ptr<const Config> config)
     : context_(context),
       registry_(registry),
-      drainer_(drainer),
       store_(store),
       config_(std::move(config)),
+      rules_(context, registry, drainer),
       next_slice_(context.loop(), Delegate<void()>::to<&Reconciler::open_slice>(this)),
       routes_changed_(context.loop(), kRouteInterval,
                       Delegate<void()>::to<&Reconciler::on_routes>(this)),
@@ -90,7 +93,7 @@ Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& 
   if (auto routes = RouteMonitor::create(
           context.loop(), RouteMonitor::Callback::to<&Reconciler::on_route_change>(this)))
     routes_ = *std::move(routes);
-  adopt_rules(*config_);
+  rules_.adopt(*config_);
 }
 
 Reconciler::~Reconciler() = default;
@@ -112,7 +115,7 @@ void Reconciler::reconcile(const NetnsChanges& changes) noexcept {
 void Reconciler::retry() {
   for (const ListenerKey& key : pending_)
     want_open(key);
-  open_slice();
+  begin_to_open();
 }
 
 Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> config) {
@@ -125,40 +128,12 @@ Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> con
     return drained;
   });
   drained_.clear();
-  adopt_rules(*config_);
+  rules_.adopt(*config_);
   registry_.forget_all_but(selectors_of(*config_));
   const Changes changes = reconcile_all("reload");
-  for (const auto& retired : retired_)
-    if (!runtimes_.contains(retired->rule().name))
-      drainer_.drain(*retired);
-  forget_retired();
+  rules_.drain_gone();
   context_.traffic().forget_rules_but(names_of(config_->rules));
   return changes;
-}
-
-/// A rule that is as it was keeps its runtime, with whose turn it is and what it counted.
-void Reconciler::adopt_rules(const Config& config) {
-  auto former = std::move(runtimes_);
-  runtimes_.clear();
-  for (const ForwardRule& rule : config.rules) {
-    const auto known = former.find(rule.name);
-    if (known != former.end() && known->second->rule() == rule) {
-      runtimes_.insert(former.extract(known));
-      continue;
-    }
-    runtimes_.emplace(rule.name, std::make_unique<RuleRuntime>(rule));
-  }
-  for (auto& [name, runtime] : former)
-    retired_.push_back(std::move(runtime));
-}
-
-/// Those of rules that changed go when nothing runs under them any more.
-void Reconciler::forget_retired() {
-  std::erase_if(retired_, [this](const auto& one) {
-    if (one->active() == 0)
-      drainer_.forget(*one);
-    return one->active() == 0;
-  });
 }
 
 Reconciler::Changes Reconciler::reconcile_all(std::string_view why_closed) {
@@ -190,17 +165,13 @@ Reconciler::Changes Reconciler::put_in_force(Plan desired, const ListenerDiff& d
   Changes changes{difference.open.size(), difference.close.size(), 0};
   for (auto& [key, wanted] : desired)
     update(managed_[key], std::move(wanted), changes);
-  open_slice();
+  begin_to_open();
   return changes;
 }
 
 /// Lets go of what nobody uses any more.
 void Reconciler::tidy() noexcept {
-  for (auto& [name, runtime] : runtimes_) {
-    runtime->prune_pools();
-    runtime->leave_gone_netns();
-  }
-  forget_retired();
+  rules_.tidy();
   std::erase_if(closed_, [](const ClosedListener& one) { return one.info.expired(); });
   context_.traffic().prune();
 }
@@ -210,19 +181,19 @@ std::shared_ptr<TrafficCounters> Reconciler::traffic_of(const DesiredListener& w
 }
 
 std::shared_ptr<const ListenerInfo> Reconciler::make_info(const DesiredListener& wanted) {
-  return std::make_shared<const ListenerInfo>(ListenerInfo{
-      wanted.netns->name, wanted.key.cookie, describe_listener(*wanted.listen, wanted.port),
-      wanted.port_offset, traffic_of(wanted)});
+  return std::make_shared<const ListenerInfo>(ListenerInfo{wanted.netns->name, wanted.key.cookie,
+                                                           wanted.key.address, wanted.port_offset,
+                                                           traffic_of(wanted)});
 }
 
 void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& changes) {
   const bool has_other_name = managed.wanted.netns != wanted.netns;
   managed.wanted = std::move(wanted);
-  RuleRuntime& runtime = runtime_of(*managed.wanted.rule);
+  RuleRuntime& runtime = rules_.of(*managed.wanted.rule);
   const bool is_other = managed.runtime != nullptr && managed.runtime != &runtime;
   changes.changed += is_other ? 1 : 0;
   if (managed.listener && (is_other || has_other_name) &&
-      !managed.listener->adopt(runtime, pool_of(runtime, managed.wanted.netns)))
+      !managed.listener->adopt(runtime, rules_.pool_of(runtime, managed.wanted.netns)))
     reopen(managed, runtime);
   managed.runtime = &runtime;
   // A namespace that is there has counters from the first; an absent one leaves none behind.
@@ -250,8 +221,16 @@ void Reconciler::reopen(Managed& managed, const RuleRuntime& after) {
     former->serve_backlog();
 }
 
+/// What waits in line already is opened first, a slice in each iteration.
+void Reconciler::begin_to_open() {
+  if (!next_slice_.is_scheduled())
+    open_slice();
+}
+
 void Reconciler::open_slice() noexcept {
-  for (int i = 0; i < kOpensPerSlice && !to_open_.empty(); ++i) {
+  for (int i = 0; i < kMostPerSlice && !to_open_.empty(); ++i) {
+    if (i >= kFewestPerSlice && context_.loop().spent() > kSliceTime)
+      break;
     if (const auto found = managed_.find(to_open_.front());
         found != managed_.end() && !found->second.listener)
       open(found->second);
@@ -313,8 +292,8 @@ Result<std::unique_ptr<Listener>> Reconciler::try_to_open(const DesiredListener&
   if (!wanted.netns->netns)
     return Error("namespace absent: " + wanted.netns->why_absent);
   const ScopeExit park([&] { wanted.netns->netns->park(); });
-  RuleRuntime& runtime = runtime_of(*wanted.rule);
-  return open_listener(context_, runtime, pool_of(runtime, wanted.netns), make_info(wanted),
+  RuleRuntime& runtime = rules_.of(*wanted.rule);
+  return open_listener(context_, runtime, rules_.pool_of(runtime, wanted.netns), make_info(wanted),
                        {*wanted.listen, wanted.port, *wanted.netns->netns}, take_inherited(wanted));
 }
 
@@ -398,7 +377,7 @@ void Reconciler::on_routes() noexcept {
   cookies.erase(0);
   for (const std::uint64_t cookie : cookies)
     look_at_routes_of(cookie);
-  open_slice();
+  begin_to_open();
 }
 
 void Reconciler::look_at_routes_of(std::uint64_t cookie) {
@@ -435,38 +414,14 @@ void Reconciler::remember_as_closed(const Managed& managed) {
     closed_.push_back({key_of(managed.wanted), managed.listener->shared_info()});
 }
 
-std::shared_ptr<UpstreamPool> Reconciler::pool_of(RuleRuntime& runtime,
-                                                  const NetnsRef& listener_netns) {
-  const ForwardRule& rule = runtime.rule();
-  return runtime.pool_for(*listener_netns, [&] {
-    const bool same = rule.upstream.netns.kind == NetnsSelector::Kind::Same;
-    const NetnsRef from = same ? listener_netns : registry_.get(rule.upstream.netns);
-    return std::make_shared<UpstreamPool>(
-        context_.loop(), rule, from, listener_netns->name,
-        UpstreamPool::OnChange::to<&Reconciler::on_target_change>(this));
-  });
-}
-
-void Reconciler::on_target_change(const TargetState& target) noexcept {
-  const bool is_up = target.health.is_up();
-  context_.log().write({.level = is_up ? LogLevel::Info : LogLevel::Warn,
-                        .event = is_up ? log_event::kUpstreamUp : log_event::kUpstreamDown,
-                        .rule = target.pool->rule_name(),
-                        .protocol = to_string(target.pool->protocol()),
-                        .upstream = target.text,
-                        .more = {{"upstream_netns", target.pool->netns().name},
-                                 {"failures", std::to_string(target.health.failures_total())}}});
-}
-
 void Reconciler::log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
                      std::string_view reason) {
-  const std::string address = describe_listener(*listener.listen, listener.port);
   context_.log().write({.level = level,
                         .event = event,
                         .rule = listener.rule->name,
                         .netns = listener.netns->name,
                         .protocol = to_string(listener.rule->protocol),
-                        .listener = address,
+                        .listener = listener.key.address,
                         .reason = reason});
 }
 

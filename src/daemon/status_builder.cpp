@@ -9,8 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "nsrelay/relay/listening_socket.hpp"
-
 namespace nsrelay {
 namespace {
 
@@ -88,7 +86,7 @@ ListenerStatus status_of(const Reconciler::ListenerView& view, std::uint64_t con
   ListenerStatus status{.rule = wanted.rule->name,
                         .netns = wanted.netns->name,
                         .protocol = std::string(to_string(wanted.rule->protocol)),
-                        .address = describe_listener(*wanted.listen, wanted.port),
+                        .address = wanted.key.address,
                         .port = wanted.port,
                         .state = ListenerState::Listening,
                         .reason = view.is_open ? "" : view.reason,

@@ -11,8 +11,7 @@
 namespace nsrelay {
 namespace {
 
-constexpr std::size_t kPagesPerSlice = 16;
-constexpr int kReadsPerWakeUp = 4;
+constexpr std::size_t kPagesPerSlice = 8;
 
 Result<UniqueFd> open_mountinfo() {
   UniqueFd file = UniqueFd::adopt(::open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
@@ -66,11 +65,11 @@ void MountWatcher::on_event(std::uint32_t /*events*/) noexcept {
 /// The watcher is level-triggered: what is left comes in the next iteration.
 void MountWatcher::read_events() {
   alignas(std::uint64_t) std::array<char, 8192> events;
+  const ssize_t size = ::read(fd_.get(), events.data(), events.size());
+  if (size <= 0)
+    return;
   MountChanges changes;
-  ssize_t size = 0;
-  for (int i = 0;
-       i < kReadsPerWakeUp && (size = ::read(fd_.get(), events.data(), events.size())) > 0; ++i)
-    parse_mount_events(events.data(), static_cast<std::size_t>(size), changes);
+  parse_mount_events(events.data(), static_cast<std::size_t>(size), changes);
   changed_(changes);
 }
 

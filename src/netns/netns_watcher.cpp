@@ -14,7 +14,7 @@ constexpr Duration kRescanIntervalWithoutEvents = std::chrono::milliseconds(500)
 constexpr Duration kLongestRescanInterval = std::chrono::seconds(60);
 /// A rescan has at most this part of the time: where no stamp is certain it opens every file.
 constexpr int kRescanShare = 200;
-constexpr std::size_t kNamesPerSlice = 128;
+constexpr std::size_t kNamesPerSlice = 32;
 
 }  // namespace
 

@@ -107,7 +107,7 @@ Result<void> prepare_inherited_socket(int fd, const ForwardRule& rule) {
     SocketAddress address;
     ::getsockname(fd, address.data(), address.size_to_fill());
     auto set = apply_udp_options(fd, address.family(), udp_options_of(rule));
-    if (set && address.endpoint().ip.is_any())
+    if (set && needs_local_address(rule, address.endpoint().ip))
       set = report_local_address(fd, address.family());
     return set;
   }

@@ -46,6 +46,36 @@ Result<void> set_listener_options(int fd, const ForwardRule& rule, const ListenS
   return set;
 }
 
+/// Otherwise the address may come later, or the probe below proves nothing.
+bool has_to_wait_for_address(const ForwardRule& rule) {
+  return !rule.freebind && rule.bind_device.empty();
+}
+
+bool is_multicast_v4(const IpAddress& address) {
+  return !address.is_v6() && (address.bytes()[0] & 0xf0U) == 0xe0U;
+}
+
+/// Whether a namespace has no address at all yet, by its having no way to this one of IPv4. bind()
+/// succeeds there: without a table of local addresses everything is taken for a broadcast address,
+/// and what a UDP socket sends later leaves from another one.
+bool is_out_of_reach(const SocketAddress& address, const Netns& netns) {
+  const IpAddress& ip = address.endpoint().ip;
+  if (address.family() != AF_INET || ip.is_any() || is_multicast_v4(ip))
+    return false;
+  const auto probe = make_socket_in(netns, AF_INET, SOCK_DGRAM, 0);
+  return probe && ::connect(probe->get(), address.data(), address.size()) != 0 &&
+         errno == ENETUNREACH;
+}
+
+Result<void> bind_in(const Netns& netns, int fd, const ForwardRule& rule,
+                     const SocketAddress& address) {
+  if (has_to_wait_for_address(rule) && is_out_of_reach(address, netns))
+    return Error::from_errno("bind", EADDRNOTAVAIL);
+  if (::bind(fd, address.data(), address.size()) != 0)
+    return Error::from_errno("bind");
+  return {};
+}
+
 Result<UniqueFd> open_tcp_at(const ForwardRule& rule, const ListenSpec& listen,
                              std::span<const SocketAddress> addresses, const Netns& netns) {
   const SocketAddress& address = addresses.front();
@@ -58,10 +88,10 @@ Result<UniqueFd> open_tcp_at(const ForwardRule& rule, const ListenSpec& listen,
     set = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
   if (set)
     set = apply_tcp_options(fd, tcp_options_of(rule));
+  if (set)
+    set = bind_in(netns, fd, rule, address);
   if (!set)
     return std::move(set).error();
-  if (::bind(fd, address.data(), address.size()) != 0)
-    return Error::from_errno("bind");
   if (::listen(fd, rule.backlog) != 0)
     return Error::from_errno("listen");
   return socket;
@@ -78,13 +108,12 @@ Result<UniqueFd> open_udp_at(const ForwardRule& rule, const ListenSpec& listen,
   Result<void> set = set_listener_options(fd, rule, listen, address.family() == AF_INET6);
   if (set)
     set = apply_udp_options(fd, address.family(), udp_options_of(rule));
-  // The kernel answers from the address that a socket is bound to.
-  if (set && address.endpoint().ip.is_any())
+  if (set && needs_local_address(rule, address.endpoint().ip))
     set = report_local_address(fd, address.family());
+  if (set)
+    set = bind_in(netns, fd, rule, address);
   if (!set)
     return std::move(set).error();
-  if (::bind(fd, address.data(), address.size()) != 0)
-    return Error::from_errno("bind");
   return socket;
 }
 
@@ -146,6 +175,12 @@ Result<std::vector<SocketAddress>> bind_addresses(const ListenSpec& listen, std:
     addresses.push_back(*address);
   }
   return addresses;
+}
+
+/// The kernel answers from the address that a socket is bound to, unless that was bound before the
+/// namespace had any address.
+bool needs_local_address(const ForwardRule& rule, const IpAddress& address) {
+  return address.is_any() || !has_to_wait_for_address(rule);
 }
 
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,

@@ -124,31 +124,27 @@ constexpr Family<ListenerCounts> kListenerFamily = {
       append_sample(out, name, labels, R"(state="draining")", counted.draining);
     }};
 
+std::string labels_of(const TrafficKey& key) {
+  std::string text;
+  append_label(text, "rule", key.rule);
+  append_label(text, "netns", key.netns);
+  append_label(text, "protocol", to_string(key.protocol));
+  return text;
+}
+
 /// Appends what one row has of `family`, behind the head where it is the first. False: there is no
-/// such row.
+/// such row. The first family makes the labels, for itself and all others.
 template <class Counted, class Row>
 bool append_row_of(std::string& out, const Family<Counted>& family, const std::vector<Row>& rows,
-                   const std::vector<std::string>& labels, std::size_t index,
-                   Counted Row::*counted) {
+                   std::vector<std::string>& labels, std::size_t index, Counted Row::*counted) {
   if (index == 0)
     append_family(out, family.name, family.type, family.help);
   if (index >= rows.size())
     return false;
+  if (index == labels.size())
+    labels.push_back(labels_of(rows[index].key));
   family.append(out, family.name, labels[index], rows[index].key.protocol, rows[index].*counted);
   return true;
-}
-
-template <class Row>
-std::vector<std::string> labels_of(const std::vector<Row>& rows) {
-  std::vector<std::string> labels;
-  labels.reserve(rows.size());
-  for (const Row& row : rows) {
-    std::string& text = labels.emplace_back();
-    append_label(text, "rule", row.key.rule);
-    append_label(text, "netns", row.key.netns);
-    append_label(text, "protocol", to_string(row.key.protocol));
-  }
-  return labels;
 }
 
 template <class Value>
@@ -195,10 +191,10 @@ void append_process(std::string& out, const ProcessMetrics& process) {
 
 }  // namespace
 
-MetricsPage::MetricsPage(MetricsSnapshot snapshot)
-    : snapshot_(std::move(snapshot)),
-      traffic_labels_(labels_of(snapshot_.traffic)),
-      listener_labels_(labels_of(snapshot_.listeners)) {}
+MetricsPage::MetricsPage(MetricsSnapshot snapshot) : snapshot_(std::move(snapshot)) {
+  traffic_labels_.reserve(snapshot_.traffic.size());
+  listener_labels_.reserve(snapshot_.listeners.size());
+}
 
 bool MetricsPage::append_next(std::string& out) {
   const std::size_t until = out.size() + kPiece;

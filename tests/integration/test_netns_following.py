@@ -19,6 +19,8 @@ from harness.waiting import SLOWNESS, wait_until
 
 #: From the return of `ip netns add` to a successful connect.
 PROMISE = 0.1 * SLOWNESS
+#: Where that is not what a test is about; the rescan, behind the events, takes longer.
+SOON = 1.0 * SLOWNESS
 
 PORT = ("127.0.0.1", 8000)
 
@@ -83,10 +85,11 @@ def test_each_form_is_followed_live(lab: Lab, form: str) -> None:
     selector = str(Netns(text[1:]).path) if text.startswith("/") else Netns(text).name
     lab.server(lab.host, script=echo)
     daemon = lab.daemon(rule(netns=selector), listeners=0)
+    daemon.log.wait_for(event="started")
     other = lab.netns("other-a")
     for times in (1, 2):
         a = lab.netns("tenant-a")
-        assert _seconds_until_served(a) < 1
+        assert _seconds_until_served(a) < SOON
         assert len(daemon.log.records(event="listener_open", netns=a.name)) == times
         a.delete()
         daemon.log.wait_for_count(times, event="listener_closed", netns=a.name)
@@ -98,7 +101,7 @@ def test_star_means_every_name(lab: Lab) -> None:
     daemon = _daemon_in_empty_run(lab, "*")
     for label in ("a", "b"):
         a = _add_in_mounts_of(daemon, label)
-        assert _seconds_until_served(a) < 1
+        assert _seconds_until_served(a) < SOON
     assert {r["netns"] for r in daemon.log.records(event="listener_open")} == {
         Netns(label).name for label in ("a", "b")
     }
@@ -249,7 +252,7 @@ def test_sandbox_with_slave_propagation_sees_names_appear(lab: Lab, method: str)
     )
     daemon.log.wait_for(event="started")
     a = lab.netns("tenant-a")
-    assert _seconds_until_served(a) < 1
+    assert _seconds_until_served(a) < SOON
     a.delete()
     daemon.log.wait_for(event="listener_closed", netns=a.name)
 

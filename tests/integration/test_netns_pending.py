@@ -1,11 +1,12 @@
 """What a listener waits for, and that it opens when that comes."""
 
 import statistics
+import subprocess
 import time
 
 import pytest
 
-from harness import process
+from harness import process, udp
 from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.netns import Netns
@@ -166,22 +167,66 @@ def test_addresses_of_many_namespaces_at_once(lab: Lab) -> None:
 
 def test_address_in_a_namespace_that_appears_later(lab: Lab) -> None:
     """First the namespace is absent, then the address: a reason each, said once each."""
-    ready, later = lab.netns("ready"), Netns("later")
+    later = Netns("later")
     lab.server(lab.host, script=echo)
     daemon = lab.daemon(rule(netns=later.name, listen="10.50.1.1:8000"), _again(), listeners=0)
     _tries_again(lab, daemon)
     reason = daemon.log.wait_for(event="listener_pending", rule="web")["reason"]
     assert reason.startswith("namespace absent: ")
     assert len(daemon.log.records(event="listener_pending", rule="web")) == 1
-    # One in which `lo` has been up: before the first address the kernel binds to any (it has no
-    # table of local addresses yet, and takes what it does not know for a broadcast address).
-    later = lab.name_again(ready, "later")
+    later = lab.netns("later")
     daemon.log.wait_for(event="listener_pending", reason="bind: Cannot assign requested address")
     _tries_again(lab, daemon)
     records = daemon.log.records(event="listener_pending", rule="web")
     assert len([r for r in records if r["reason"].startswith("bind")]) == 1
     later.add_address("10.50.1.1/24")
     ping(wait_connected(later, ("10.50.1.1", 8000)))
+
+
+def test_namespace_without_any_address_waits_for_the_one_it_is_to_have(lab: Lab) -> None:
+    """Before its first address the kernel binds to any, and UDP would reply from another one."""
+    new = Netns("new")
+    lab.server(lab.host, script=echo)
+    lab.udp_server(lab.host, answer=udp.echo)
+    daemon = lab.daemon(
+        rule(netns=new.name, listen="10.50.1.1:8000"),
+        rule("udp", protocol="udp", netns=new.name, listen="10.50.1.1:8000"),
+        listeners=0, drain_timeout="50ms",
+    )
+    daemon.log.wait_for(event="started")
+    subprocess.run(["ip", "netns", "add", new.name], check=True)
+    lab.adopt(new)
+    for name in ("web", "udp"):
+        daemon.log.wait_for(
+            event="listener_pending", rule=name, reason="bind: Cannot assign requested address")
+    new.set_up()
+    new.add_address("10.50.1.2/24")
+    new.add_address("10.50.1.1/24")
+    ping(wait_connected(new, ("10.50.1.1", 8000)))
+    daemon.log.wait_for(event="listener_open", rule="udp")
+    client = lab.udp_client(new, ("10.50.1.1", 8000), bind=("10.50.1.2", 0))
+    assert client.ask().sender == ("10.50.1.1", 8000)
+
+
+@pytest.mark.parametrize("early", [{"freebind": True}, {"bind_device": "lo"}], ids=" ".join)
+def test_udp_that_was_open_before_any_address_replies_from_the_one_asked(
+    lab: Lab, early: dict[str, object]
+) -> None:
+    new = Netns("new")
+    lab.udp_server(lab.host, answer=udp.echo)
+    daemon = lab.daemon(
+        rule(protocol="udp", netns=new.name, listen="10.50.1.1:8000", **early),
+        listeners=0, drain_timeout="50ms",
+    )
+    daemon.log.wait_for(event="started")
+    subprocess.run(["ip", "netns", "add", new.name], check=True)
+    lab.adopt(new)
+    daemon.log.wait_for(event="listener_open")
+    new.set_up()
+    new.add_address("10.50.1.2/24")
+    new.add_address("10.50.1.1/24")
+    client = lab.udp_client(new, ("10.50.1.1", 8000), bind=("10.50.1.2", 0))
+    assert client.ask().sender == ("10.50.1.1", 8000)
 
 
 def test_port_that_is_taken_opens_when_it_is_free(lab: Lab) -> None:

@@ -5,42 +5,15 @@ import time
 
 import pytest
 
+from harness import udp
 from harness.daemon import Daemon, rule
+from harness.inner import HOST_ADDRESS, INNER_ADDRESS, PROMISE, Inner
 from harness.lab import Lab
 from harness.peers import Peer, echo, ping
-from harness.waiting import SLOWNESS, wait_until
-
-#: From the return of `ip netns del` until the devices of the namespace are gone.
-PROMISE = 2.0 * SLOWNESS
-
-#: The two ends of the wire between the test's own namespace `host` and the one that is deleted.
-#: A peer must sit at the host's end: a socket inside would hold the namespace itself.
-HOST_ADDRESS, INNER_ADDRESS = "10.50.1.1", "10.50.1.2"
+from harness.udp import UdpPeer
+from harness.waiting import wait_until
 
 BULK = 64 * 1024 * 1024
-
-
-class Inner:
-    """A namespace `a` that is to be deleted, wired to the host's."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.netns = lab.netns("a")
-        lab.host.connect_to(self.netns, f"{HOST_ADDRESS}/24", f"{INNER_ADDRESS}/24")
-
-    def exists(self) -> bool:
-        """A veth goes when the namespace of either end does."""
-        return "to-a" in self.lab.host.interfaces()
-
-    def delete(self) -> None:
-        """`ip netns del`, and the promise."""
-        assert self.exists()
-        self.netns.delete()
-        wait_until(lambda: not self.exists(), "the namespace is released", PROMISE)
-
-    def cut_wire(self) -> None:
-        """Nothing that is sent from now on arrives or is acknowledged."""
-        self.lab.host.drop("iifname to-a")
 
 
 @pytest.fixture
@@ -236,7 +209,7 @@ def test_upstream_that_connects_after_its_namespace_is_gone(inner: Inner) -> Non
     inner.netns.delete()
     inner.lab.netns("a")
     inner.lab.host.undrop()
-    wait_until(lambda: not inner.exists(), "the namespace is released", PROMISE)
+    inner.wait_released()
     client.expect_reset()
 
 
@@ -280,7 +253,7 @@ def test_policy(inner: Inner, side: str, policy: str) -> None:
         relay.daemon.log.wait_for(event="listener_closed")
     if policy == "close":
         assert relay.daemon.log.wait_for(event="connection_closed")["reason"] == "netns_deleted"
-        wait_until(lambda: not inner.exists(), "the namespace is released", PROMISE)
+        inner.wait_released()
         return
     while time.monotonic() < begin + 1.0:
         ping_through(client, upstream)
@@ -295,7 +268,7 @@ def test_policy(inner: Inner, side: str, policy: str) -> None:
         assert upstream.recv_until_eof() == b""
         upstream.close()
         assert relay.daemon.log.wait_for(event="connection_closed")["reason"] == "client_closed"
-    wait_until(lambda: not inner.exists(), "the namespace is released", PROMISE)
+    inner.wait_released()
 
 
 def test_close_resets_both_sides(lab: Lab) -> None:
@@ -321,7 +294,7 @@ def test_connection_that_drains_may_end_by_itself(inner: Inner) -> None:
     upstream.close()
     assert client.recv_until_eof() == b"last words"
     client.close()
-    wait_until(lambda: not inner.exists(), "the namespace is released", PROMISE)
+    inner.wait_released()
 
 
 def test_connections_of_other_namespaces_go_on(lab: Lab, inner: Inner) -> None:
@@ -350,3 +323,40 @@ def test_deletion_while_the_daemon_drains(inner: Inner) -> None:
     inner.delete()
     upstream.expect_reset()
     assert relay.daemon.wait() == 0
+
+
+def _udp_client(inner: Inner, side: str, **keys: object) -> tuple[Daemon, UdpPeer]:
+    """A client at home with a session through the namespace, and the daemon."""
+    lab = inner.lab
+    lab.udp_server(lab.host, ("0.0.0.0", 9000), udp.echo)
+    if side == "listener":
+        where: dict[str, object] = {"netns": inner.netns.name}
+        to = (INNER_ADDRESS, 8000)
+    else:
+        where = {"upstream": {"targets": [f"{HOST_ADDRESS}:9000"], "netns": inner.netns.name}}
+        to = ("127.0.0.1", 8000)
+    daemon = lab.daemon(rule(protocol="udp", **where, **keys), drain_timeout="1s")
+    client = lab.udp_client(lab.host, to)
+    client.ask()
+    return daemon, client
+
+
+def test_udp_sessions(inner: Inner, side: str) -> None:
+    daemon, _ = _udp_client(inner, side)
+    inner.delete()
+    assert daemon.log.wait_for(event="connection_closed")["reason"] == "netns_deleted"
+
+
+@pytest.mark.parametrize("policy", ["drain", "keep"])
+def test_udp_sessions_that_may_go_on(inner: Inner, side: str, policy: str) -> None:
+    """Until they are idle: for a second where their listener is gone, else for `session_timeout`."""
+    daemon, client = _udp_client(
+        inner, side, on_netns_delete=policy, session_timeout="1s" if policy == "keep" else "1m"
+    )
+    inner.netns.delete()
+    if side == "listener":
+        daemon.log.wait_for(event="listener_closed")
+    client.ask(b"still there")
+    reason = daemon.log.wait_for(event="connection_closed")["reason"]
+    assert reason == ("drained" if policy == "drain" or side == "listener" else "session_timeout")
+    inner.wait_released()

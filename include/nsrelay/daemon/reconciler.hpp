@@ -16,12 +16,12 @@
 #include "nsrelay/daemon/drainer.hpp"
 #include "nsrelay/daemon/listener_plan.hpp"
 #include "nsrelay/daemon/listener_store.hpp"
+#include "nsrelay/daemon/rule_runtimes.hpp"
 #include "nsrelay/event/coalesced_call.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/netns/route_monitor.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/telemetry/traffic_table.hpp"
 
 namespace nsrelay {
@@ -79,15 +79,13 @@ class Reconciler {
   /// Calls `visit` with every pool of targets.
   template <class Visit>
   void for_each_pool(Visit visit) const {
-    for (const auto& [name, runtime] : runtimes_)
-      runtime->for_each_pool(visit);
+    rules_.for_each_pool(visit);
   }
 
   /// Calls `visit` with every pool of targets of the rule `name`.
   template <class Visit>
   void for_each_pool(const std::string& name, Visit visit) const {
-    if (const auto found = runtimes_.find(name); found != runtimes_.end())
-      found->second->for_each_pool(visit);
+    rules_.for_each_pool(name, visit);
   }
 
   /// Does now what reconcile() has put off to later iterations of the loop.
@@ -132,10 +130,9 @@ class Reconciler {
   void close_if_interface_changed(Managed& managed);
   void follow_interfaces(Managed& managed);
   void want_open(const ListenerKey& key);
-  void adopt_rules(const Config& config);
   void update(Managed& managed, DesiredListener wanted, Changes& changes);
   void reopen(Managed& managed, const RuleRuntime& after);
-  void forget_retired();
+  void begin_to_open();
   void open_slice() noexcept;
   void remember_as_closed(const Managed& managed);
   void close(const ListenerKey& key, std::string_view reason);
@@ -145,9 +142,6 @@ class Reconciler {
   Result<std::unique_ptr<Listener>> try_to_open(const DesiredListener& wanted);
   UniqueFd take_inherited(const DesiredListener& wanted);
   Result<std::unique_ptr<Listener>> try_to_open_or_wait_for_route(const DesiredListener& wanted);
-  RuleRuntime& runtime_of(const ForwardRule& rule) { return *runtimes_.find(rule.name)->second; }
-  std::shared_ptr<UpstreamPool> pool_of(RuleRuntime& runtime, const NetnsRef& listener_netns);
-  void on_target_change(const TargetState& target) noexcept;
   std::shared_ptr<TrafficCounters> traffic_of(const DesiredListener& wanted);
   std::shared_ptr<const ListenerInfo> make_info(const DesiredListener& wanted);
   void log(const LogEvent& event, LogLevel level, const DesiredListener& listener,
@@ -155,12 +149,9 @@ class Reconciler {
 
   RelayContext& context_;
   NetnsRegistry& registry_;
-  Drainer& drainer_;
   ListenerStore& store_;
   std::shared_ptr<const Config> config_;
-  std::map<std::string, std::unique_ptr<RuleRuntime>, std::less<>> runtimes_;  // by rule
-  /// Of rules that changed or are gone, for as long as a connection runs under them.
-  std::vector<std::unique_ptr<RuleRuntime>> retired_;
+  RuleRuntimes rules_;
   std::map<ListenerKey, Managed> managed_;
   std::vector<DrainScope> drained_;
   std::set<ListenerKey> pending_;

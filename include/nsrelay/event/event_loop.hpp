@@ -55,6 +55,10 @@ class EventLoop {
   /// The time at which the current iteration's events were fetched. Read once per iteration.
   [[nodiscard]] TimePoint now() const { return now_; }
 
+  /// How long the current iteration has lasted. Reads the clock: for work in slices, once in a
+  /// while.
+  [[nodiscard]] TimePoint::duration spent() const { return clock_() - now_; }
+
   TimerQueue& timers() { return timers_; }
 
   /// Destroys `object` after the callbacks of this iteration. It is how an object ends itself from

@@ -13,9 +13,9 @@
 namespace nsrelay {
 
 /// Makes the socket of one port of one `listen` entry inside `netns`: all options of the rule set,
-/// bound, not blocking. TCP and SCTP: listening; accepted sockets inherit the options. UDP: on a
-/// wildcard address it reports which address a datagram was sent to. The error reads like `bind:
-/// Address already in use`; its number tells whether a later try can succeed.
+/// bound, not blocking. TCP and SCTP: listening; accepted sockets inherit the options. UDP: where
+/// it needs_local_address() it reports which address a datagram was sent to. The error reads like
+/// `bind: Address already in use`; its number tells whether a later try can succeed.
 Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec& listen,
                                        std::uint16_t port, const Netns& netns);
 
@@ -24,6 +24,10 @@ Result<UniqueFd> open_listening_socket(const ForwardRule& rule, const ListenSpec
 /// address (`%eth0`).
 Result<std::vector<SocketAddress>> bind_addresses(const ListenSpec& listen, std::uint16_t port,
                                                   const Netns& netns);
+
+/// Whether a UDP socket of `rule` that is bound to `address` has to say from which address it
+/// answers.
+bool needs_local_address(const ForwardRule& rule, const IpAddress& address);
 
 /// Gives an open listening socket of the rule `before` the options of `after`, as far as an open
 /// one can have them. False where it takes a new socket (MPTCP, freebind, reuse_port, an option of

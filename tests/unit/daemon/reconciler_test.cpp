@@ -136,6 +136,23 @@ TEST_F(ReconcilerTest, IsIdempotent) {
   EXPECT_EQ(log_.text(), log);
 }
 
+TEST_F(ReconcilerTest, OpensInSlicesThatDoNotMakeAnIterationLong) {
+  const auto blue = make_netns("blue");
+  ASSERT_TRUE(blue);
+  add_rule("web", {named("blue")}).listen.front().ports = {kPort, kPort + 99};
+  time_ += std::chrono::milliseconds(3);  // so long has the iteration lasted
+  reconciler().reconcile();
+  EXPECT_EQ(reconciler().listening(), 8U);
+  reconciler().retry();
+  EXPECT_EQ(reconciler().listening(), 8U);  // their turn comes
+  loop_->run_once(Duration(0));             // time stands still
+  EXPECT_EQ(reconciler().listening(), 8U + 64U);
+  loop_->run_once(Duration(0));
+  loop_->run_once(Duration(0));
+  EXPECT_EQ(reconciler().listening(), 100U);
+  EXPECT_EQ(reconciler().pending(), 0U);
+}
+
 TEST_F(ReconcilerTest, AListenerOfAnAbsentNamespaceIsPendingUntilItAppears) {
   add_rule("web", {named("late")});
   reconciler().reconcile();

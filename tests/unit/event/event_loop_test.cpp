@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <functional>
+#include <vector>
 
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/signal_watcher.hpp"
@@ -167,6 +168,18 @@ TEST_F(EventLoopTest, NowStaysTheSameDuringAnIteration) {
   source.raise();
   loop_->run_once();
   EXPECT_EQ(first, second);
+}
+
+TEST_F(EventLoopTest, TellsHowLongAnIterationHasLasted) {
+  std::vector<TimePoint::duration> spent;
+  Source source(*loop_, [&](std::uint32_t) {
+    spent.push_back(loop_->spent());
+    time_ += milliseconds(7);
+    spent.push_back(loop_->spent());
+  });
+  source.raise();
+  loop_->run_once();
+  EXPECT_EQ(spent, (std::vector<TimePoint::duration>{milliseconds(0), milliseconds(7)}));
 }
 
 TEST_F(EventLoopTest, ACallDeferredFromADeferredCallWaitsForTheNextIteration) {
