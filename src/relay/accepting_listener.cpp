@@ -67,6 +67,7 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
     if (accepting_)
       ++info().traffic->accept_paused[PauseReason::MaxConnections];
     set_accepting(false);
+    context_.loop_guard().look_at_limit(context_.loop().now());
     return AcceptStep::Done;
   }
   if (!context_.reserve().hold()) {
@@ -79,8 +80,11 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (!socket)
     return on_accept_error(errno);
   AcceptedClient client{std::move(socket), peer.endpoint()};
-  if (context_.loop_guard().is_due() && breaks_loop(client))
+  if (context_.loop_guard().is_due() && breaks_loop(client)) {
+    reset_on_close(client.socket.get());
+    ++info().traffic->connections_failed[Reason::ForwardingLoop];
     return AcceptStep::Accepted;
+  }
   std::optional<Reason> refused;
   // Behind another proxy it is the header that says who the client is.
   if (!runtime_->rule().accept_proxy)
@@ -92,16 +96,11 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   return AcceptStep::Accepted;
 }
 
-/// Whether the client came from ourselves, in a circle. It is reset then.
-bool AcceptingListener::breaks_loop(AcceptedClient& client) {
-  const auto from_rule = context_.loop_guard().break_loop(info(), client.address);
-  if (!from_rule)
-    return false;
-  reset_on_close(client.socket.get());
-  client.socket.close();
-  ++info().traffic->connections_failed[Reason::ForwardingLoop];
-  log_forwarding_loop(context_.log(), *runtime_, info(), client.address, *from_rule);
-  return true;
+/// Whether the client came from ourselves, in a circle.
+bool AcceptingListener::breaks_loop(const AcceptedClient& client) {
+  return context_.loop_guard().breaks_loop(
+      {info(), *runtime_, client.address, socket_ends(client.socket.get()).local},
+      context_.loop().now());
 }
 
 AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
@@ -166,6 +165,7 @@ void AcceptingListener::pause(PauseReason reason, int error) {
                           .reason = to_string(reason),
                           .more = {{"error", errno_text(error)},
                                    {"next", "clients wait in the backlog; it resumes by itself"}}});
+  context_.loop_guard().look_at_limit(context_.loop().now());
 }
 
 void AcceptingListener::on_resume() noexcept {

@@ -128,6 +128,18 @@ std::string Connector::target() const {
              : describe(current(), request_.port_offset);
 }
 
+SocketEnds Connector::ends() const {
+  SocketEnds ends;
+  if (pool_.protocol() == Protocol::Sctp)
+    ends.local = sctp_local_endpoints(socket_.get());
+  else if (const auto end = local())
+    ends.local = {*end};
+  if (!address_.is_unix())  // the kernel does not tell before it is connected
+    for (const SocketAddress& address : endpoint_)
+      ends.remote.push_back(address.endpoint());
+  return ends;
+}
+
 void Connector::advance() {
   while (next_address())
     if (attempt() == Step::InProgress)

@@ -57,7 +57,7 @@ class AcceptingListener : public Listener {
   void on_resume() noexcept;
   void on_room() noexcept;
   AcceptStep accept_one();
-  bool breaks_loop(AcceptedClient& client);
+  bool breaks_loop(const AcceptedClient& client);
   AcceptStep on_accept_error(int error);
   void refuse(AcceptedClient client, Reason reason);
   void pause(PauseReason reason, int error);

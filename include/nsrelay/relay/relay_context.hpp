@@ -88,7 +88,7 @@ class RelayContext {
   std::optional<TimePoint> last_pause_;
   std::unordered_map<std::uint64_t, NoSctp> no_sctp_;  // by cookie
   bool logs_connections_ = true;
-  LoopGuard loop_guard_{connections_};
+  LoopGuard loop_guard_{connections_, log_};
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };
 

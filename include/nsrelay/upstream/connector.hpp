@@ -11,6 +11,7 @@
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/net/socket_ends.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
@@ -101,6 +102,8 @@ class Connector {
   [[nodiscard]] const SocketAddress& address() const { return address_; }
   /// Where the socket of the current attempt is bound, see local_endpoint().
   [[nodiscard]] std::optional<IpEndpoint> local() const { return local_endpoint(socket_.get()); }
+  /// Both ends of that socket, while it is being connected too.
+  [[nodiscard]] SocketEnds ends() const;
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
   [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 
