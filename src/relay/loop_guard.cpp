@@ -1,13 +1,12 @@
 #include "nsrelay/relay/loop_guard.hpp"
 
-#include <arpa/inet.h>
-
-#include <compare>
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "nsrelay/relay/forwarding_log.hpp"
 
@@ -29,32 +28,6 @@ struct Visit {
 
 /// From the newest to the oldest, each the client of the one before it.
 using Chain = std::vector<Visit*>;
-
-/// What an upstream socket is found by. All addresses of an SCTP socket share one port.
-struct Place {
-  Protocol protocol;
-  IpAddress ip;
-  std::uint16_t port;
-
-  friend auto operator<=>(const Place&, const Place&) = default;
-};
-
-Place place_of(Protocol protocol, const IpEndpoint& end) {
-  return {protocol, protocol == Protocol::Sctp ? IpAddress() : end.ip, end.port};
-}
-
-bool is_loopback(const IpAddress& ip) {
-  return ip.is_v6() ? ip.bytes() == IpAddress(in6addr_loopback).bytes() : ip.bytes()[0] == 127;
-}
-
-bool contains(const std::vector<IpEndpoint>& ends, const IpEndpoint& wanted) {
-  return std::find(ends.begin(), ends.end(), wanted) != ends.end();
-}
-
-bool have_common(const std::vector<IpEndpoint>& some, const std::vector<IpEndpoint>& others) {
-  return std::any_of(some.begin(), some.end(),
-                     [&](const IpEndpoint& one) { return contains(others, one); });
-}
 
 /// Finds the chains of connections each of which is the client of the next.
 class ChainSearch {
@@ -123,19 +96,13 @@ class ChainSearch {
     const Forwarded& from = *before.forwarded;
     if (before.leads_on || (from.upstream_cookie() == visit.listener->cookie) != same_netns)
       return false;
-    if (same_netns && visit.protocol() == Protocol::Udp)
-      return true;
-    const Duration later = std::chrono::duration_cast<Duration>(visit.began - before.began);
-    if (!same_netns &&
-        (is_loopback(visit.peer.ip) || later < Duration::zero() || later > LoopGuard::kLongestHop))
-      return false;
-    const SocketEnds upstream = from.upstream_ends();
-    if (!contains(upstream.local, visit.peer))
-      return false;
-    return (same_netns && visit.protocol() == Protocol::Sctp) ||
-           have_common(upstream.remote, visit.forwarded != nullptr
-                                            ? visit.forwarded->client_ends().local
-                                            : newcomer_->local);
+    const Proof needed = needed_proof(visit.protocol(), {from.upstream_cookie(), before.began},
+                                      {visit.listener->cookie, visit.began}, visit.peer.ip);
+    if (needed == Proof::Impossible || needed == Proof::None)
+      return needed == Proof::None;
+    return is_proved(
+        needed, from.upstream_ends(), visit.peer,
+        visit.forwarded != nullptr ? visit.forwarded->client_ends().local : newcomer_->local);
   }
 
   const Newcomer* newcomer_;
@@ -154,7 +121,7 @@ Chain circle_in(const Chain& chain) {
     if (visits.size() > most.size() ||
         (visits.size() == most.size() && visits.front() == chain.front()))
       most = std::move(visits);
-  return most.size() >= LoopGuard::kMostReturns ? most : Chain();
+  return most.size() >= kMostReturns ? most : Chain();
 }
 
 }  // namespace

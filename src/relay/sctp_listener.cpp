@@ -17,12 +17,13 @@ Result<std::unique_ptr<SctpListener>> SctpListener::create(RelayContext& context
   return listener;
 }
 
-void SctpListener::serve(AcceptedClient client) {
+Forwarded& SctpListener::serve(AcceptedClient client) {
   auto association = std::make_unique<SctpAssociation>(context(), runtime(), pool(), shared_info(),
                                                        std::move(client));
   SctpAssociation& started = *association;
   context().connections().add(std::move(association));
   started.start();
+  return started;
 }
 
 bool SctpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

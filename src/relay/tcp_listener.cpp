@@ -17,12 +17,13 @@ Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
   return listener;
 }
 
-void TcpListener::serve(AcceptedClient client) {
+Forwarded& TcpListener::serve(AcceptedClient client) {
   auto connection = std::make_unique<TcpConnection>(context(), runtime(), pool(), shared_info(),
                                                     std::move(client));
   TcpConnection& started = *connection;
   context().connections().add(std::move(connection));
   started.start();
+  return started;
 }
 
 bool TcpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

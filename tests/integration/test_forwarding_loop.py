@@ -7,6 +7,7 @@ from harness.daemon import Daemon, Rule, rule
 from harness.lab import Lab
 from harness.netns import Netns
 from harness.peers import echo, ping
+from harness.waiting import SLOWNESS, let_pass, wait_until
 
 WEB = rule(listen="127.0.0.1:8000")
 NEAR, FAR = "10.9.0.1", "10.9.0.2"
@@ -111,3 +112,54 @@ def test_a_circle_that_a_rules_limit_stops_is_seen(lab: Lab) -> None:
     daemon = lab.daemon(one | {"max_connections": 100}, two)
     lab.connect(lab.host, ("127.0.0.1", 8001)).expect_reset()
     _expect_named(daemon, "one", "two")
+
+
+def _rewrite_source(lab: Lab) -> None:
+    """Of one half of the circle of _by_names()."""
+    lab.host.add_address("192.0.2.1/32")
+    lab.host.run(*"iptables-legacy -t nat -A POSTROUTING -p tcp --dport 8001 -j SNAT "
+                 "--to-source 192.0.2.1".split())
+
+
+def _expect_quiet(daemon: Daemon) -> None:
+    before = daemon.cpu_seconds()
+    let_pass(1.0)
+    assert daemon.cpu_seconds() - before < 0.25 * SLOWNESS
+
+
+@pytest.mark.parametrize("end", ["reset", "close"])
+def test_a_client_that_leaves_at_once_leaves_no_circle_behind(lab: Lab, end: str) -> None:
+    """Its reset would run after the newest turn for ever."""
+    daemon = lab.daemon(*_by_names(lab), log={"target": "stderr", "connections": False})
+    getattr(lab.connect(lab.host, ("127.0.0.1", 8001)), end)()
+    _expect_named(daemon, "one", "two")
+    wait_until(lambda: len(daemon.descriptors()) < 20, "the circle is gone")
+    _expect_quiet(daemon)
+
+
+def test_nor_does_it_where_the_circle_cannot_be_seen(lab: Lab) -> None:
+    _rewrite_source(lab)
+    daemon = lab.daemon(*_by_names(lab), log={"target": "stderr", "connections": False})
+    for _ in range(10):
+        lab.connect(lab.host, ("127.0.0.1", 8001)).reset()
+    wait_until(lambda: len(daemon.descriptors()) < 20, "the circle is gone")
+    _expect_quiet(daemon)
+
+
+def test_a_circle_that_cannot_be_seen_is_survived(lab: Lab) -> None:
+    """Where the source is rewritten descriptors are the bound; nothing spins, others go on."""
+    _rewrite_source(lab)
+    daemon = lab.daemon(*_by_names(lab), WEB, wrapper=["prlimit", "--nofile=256"])
+    lab.server(lab.host, script=echo)
+    running = lab.connect(lab.host)
+    ping(running)
+    circle = lab.connect(lab.host, ("127.0.0.1", 8001))
+    # It stands still when accepting pauses; or a turn finds no descriptor for its upstream, and is
+    # reset with all the others.
+    daemon.log.wait_for(reason="out_of_descriptors")
+    _expect_quiet(daemon)
+    ping(running)
+    assert not daemon.log.records(reason="forwarding_loop")
+    circle.reset()
+    wait_until(lambda: len(daemon.descriptors()) < 50, "the circle is gone")
+    ping(lab.connect(lab.host))

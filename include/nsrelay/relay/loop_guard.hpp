@@ -2,24 +2,13 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "nsrelay/event/timer_queue.hpp"
-#include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/relay/client_origin.hpp"
 #include "nsrelay/relay/connection_table.hpp"
-#include "nsrelay/relay/listener.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/telemetry/log.hpp"
 
 namespace nsrelay {
-
-/// A client that a listener is about to serve, as the kernel sees it.
-struct Newcomer {
-  const ListenerInfo& listener;
-  const RuleRuntime& runtime;
-  IpEndpoint peer;
-  std::vector<IpEndpoint> local;  ///< the addresses that it may have connected to
-};
 
 /// Catches forwarding that goes in a circle: a listener whose upstream leads back to it, by a name,
 /// an address of another namespace or a firewall's redirection, where the configuration does not
@@ -32,11 +21,7 @@ struct Newcomer {
 /// grows slowly does as well. A look costs one getsockname(2) for each connection, a few per new
 /// connection on the average, and nothing as long as there are fewer than kFirstLook.
 ///
-/// A client is taken for an upstream socket where both sockets have the same two ends the other way
-/// round, in any namespaces; in one and the same namespace the client's end is enough for UDP and
-/// SCTP, whose sockets share no port. Addresses are not unique among namespaces: across them the
-/// client must also have come shortly after the other connection, and loopback addresses do not
-/// count. A look follows these pairs back to where they began. If that leads to one listener
+/// A look follows clients back to where they began (needed_proof()). If that leads to one listener
 /// kMostReturns times it is a circle. Only what came to that listener is ended, hence nothing of
 /// another tenant; the rest of the circle ends by that, as it would by any reset.
 ///
@@ -45,9 +30,6 @@ struct Newcomer {
 class LoopGuard {
  public:
   static constexpr std::size_t kFirstLook = 64;
-  static constexpr std::size_t kMostReturns = 8;
-  /// How long after a connection has begun its upstream is accepted, where both are ours.
-  static constexpr Duration kLongestHop{10'000};
   /// Between two looks for the sake of a limit.
   static constexpr Duration kLimitPause{1000};
 

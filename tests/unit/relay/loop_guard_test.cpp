@@ -58,7 +58,7 @@ class Link final : public Forwarded {
 
 class LoopGuardTest : public test::RelayTest {
  protected:
-  static constexpr int kMost = LoopGuard::kMostReturns;
+  static constexpr int kMost = kMostReturns;
   static constexpr const char* kNear = "10.0.0.1";  ///< across a veth pair
   static constexpr const char* kFar = "10.0.0.2";
 
@@ -211,7 +211,7 @@ TEST_F(LoopGuardTest, TheLoopbackOfAnotherNamespaceIsAnotherOne) {
 TEST_F(LoopGuardTest, WhoCameLongAfterIsSomebodyElseWithTheSameAddresses) {
   for (int i = 1; i <= kMost; ++i) {
     add(across(i));
-    time_ += LoopGuard::kLongestHop + Duration(1);
+    time_ += kLongestHop + Duration(1);
   }
   EXPECT_FALSE(breaks(at(kFar, kMost + 1), at(kNear, 8000)));
 }
