@@ -122,6 +122,7 @@ class Connector {
   [[nodiscard]] Duration connect_timeout() const;
   void leave_target();
   void load_addresses(const std::vector<IpAddress>& addresses);
+  [[nodiscard]] bool has_source_for(const IpAddress& address) const;
   Step attempt();
   Step attempt_from_sources(const Netns& netns);
   Result<void> find_endpoint(const Netns& netns);
