@@ -297,3 +297,11 @@ def test_resolv_conf_that_changes_is_read_again(lab: Lab) -> None:
             return False
 
     wait_until(is_answered, "the new server is asked")
+
+
+def test_names_as_container_runtimes_make_them(lab: Lab) -> None:
+    """With underscores, which c-ares takes too, and without a dot, by the search list."""
+    _name_server(lab, "--host-record=my_app_1.example,127.0.0.1")
+    lab.host.write_etc("resolv.conf", RESOLVER + "search example\n")
+    link = lab.link(script=echo, upstream="my_app_1:9000")
+    ping(link.connect())
