@@ -148,8 +148,10 @@ void Reconciler::adopt_rules(const Config& config) {
     }
     runtimes_.emplace(rule.name, std::make_unique<RuleRuntime>(rule));
   }
-  for (auto& [name, runtime] : former)
+  for (auto& [name, runtime] : former) {
+    runtime->retire();
     retired_.push_back(std::move(runtime));
+  }
 }
 
 /// Those of rules that changed go when nothing runs under them any more.
