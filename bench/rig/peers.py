@@ -50,9 +50,10 @@ class Nsrelay(Peer):
 
     protocols = ("tcp", "udp")
 
-    def __init__(self, binary: Path, name: str = "nsrelay") -> None:
+    def __init__(self, binary: Path, name: str = "nsrelay", **top: object) -> None:
         self.name = name
         self.program = str(binary)
+        self._top = top
 
     def command(self, stage: Stage, protocol: str) -> list[str]:
         return self._run(stage, {"listen": stage.listen, "protocol": protocol})
@@ -65,7 +66,7 @@ class Nsrelay(Peer):
         file = stage.folder / "nsrelay.yaml"
         rule = {"name": "bench", "upstream": stage.upstream, "backlog": BACKLOG, **where}
         file.write_text(json.dumps({"log": {"target": "stderr"}, "control": {"socket": ""},
-                                    "rules": [rule]}))
+                                    **self._top, "rules": [rule]}))
         return [self.program, "run", "-c", str(file)]
 
 
@@ -230,5 +231,6 @@ class NoProxy(Peer):
 def all_peers(nsrelay: Path, goway: Path, baseline: Path | None) -> list[Peer]:
     """Every peer, nsrelay first; `baseline` is another build of it, if any."""
     others = [Nsrelay(baseline, "baseline")] if baseline else []
+    others.append(Nsrelay(nsrelay, "nsrelay-busy-poll", busy_poll=True))
     return [Nsrelay(nsrelay), *others, Haproxy(splice=True), Haproxy(splice=False), Nginx(),
             SocketProxyd(), DockerProxy(), Socat(), Rinetd(), GoWay(goway), NoProxy()]

@@ -76,8 +76,17 @@ in6_addr IpAddress::v6() const {
 }
 
 std::string IpAddress::to_string() const {
-  char text[INET6_ADDRSTRLEN];
-  ::inet_ntop(v6_ ? AF_INET6 : AF_INET, bytes_.data(), text, sizeof text);
+  if (v6_) {
+    char text[INET6_ADDRSTRLEN];
+    ::inet_ntop(AF_INET6, bytes_.data(), text, sizeof text);
+    return text;
+  }
+  // Not by inet_ntop(3), which takes printf(3): every record of a connection has three of these.
+  std::string text = std::to_string(bytes_[0]);
+  for (std::size_t i = 1; i < sizeof(in_addr); ++i) {
+    text += '.';
+    text += std::to_string(bytes_[i]);
+  }
   return text;
 }
 

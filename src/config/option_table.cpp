@@ -79,6 +79,10 @@ constexpr Option kTopOptions[] = {
     {.scope = Scope::Top, .key = "drain_timeout", .read = read_field<&Config::drain_timeout>,
      .values = {.type = Type::TimeSpan, .least = 0, .most = kLongest}, .standard = "30s",
      .help = "how long running connections may take after SIGTERM or in a drain"},
+    {.scope = Scope::Top, .key = "busy_poll", .read = read_field<&Config::busy_poll>,
+     .values = kBoolean, .standard = "false",
+     .help = "while one or two connections exchange small messages, wait for the next one by asking "
+             "for up to 50 µs before sleeping: half the latency, for more CPU"},
     {.scope = Scope::Top, .key = "defaults", .read = read_defaults, .values = kMapping,
      .standard = "",
      .help = "any key of a rule but `name`, `listen`, `upstream`: holds for every rule that does "

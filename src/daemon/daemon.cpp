@@ -7,6 +7,7 @@
 
 #include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/config/config_loader.hpp"
+#include "nsrelay/daemon/startup_memory.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
 namespace nsrelay {
@@ -84,6 +85,7 @@ Daemon::Daemon(std::shared_ptr<const Config> config, const LogOverrides& overrid
   std::signal(SIGPIPE, SIG_IGN);  // splice(2) has no MSG_NOSIGNAL
   follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
+  loop_->busy_poll().set_enabled(config_->busy_poll);
   control_.set_config(config_);
   loop_->set_before_wait(Delegate<void()>::to<&Daemon::on_before_wait>(this));
   context_.connections().set_on_empty(Delegate<void()>::to<&Daemon::on_no_connections>(this));
@@ -108,6 +110,7 @@ void Daemon::run() {
                        {"pending", std::to_string(reconciler_.pending())}}});
   tick_timer_.start(loop_->now() + kRetry);
   service_.ready();
+  give_back_startup_memory();
   loop_->run();
   log_.write({.event = log_event::kStopped});
   log_.flush();
@@ -182,6 +185,7 @@ ReloadOutcome Daemon::apply(std::shared_ptr<const Config> config) {
   config_ = std::move(config);
   follow_log(*config_);
   context_.set_logs_connections(config_->log.connections);
+  loop_->busy_poll().set_enabled(config_->busy_poll);
   drainer_.set_patience(config_->drain_timeout);
   context_.forget_no_sctp();
   const Reconciler::Changes changes = reconciler_.replace_config(config_);

@@ -37,16 +37,36 @@ void EventLoop::run_once(std::optional<Duration> longest) {
   if (before_wait_)
     before_wait_();
   std::array<epoll_event, kEventsPerWait> events;
-  const int count =
-      ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, wait_milliseconds(longest));
-  if (count < 0 && errno != EINTR)
-    std::abort();  // EBADF, EINVAL: the loop itself is broken
+  const std::size_t count = wait(events, wait_milliseconds(longest));
   now_ = clock_();
-  for (int i = 0; i < count; ++i)
-    dispatch(events[static_cast<std::size_t>(i)]);
+  for (const epoll_event& event : std::span(events).first(count))
+    dispatch(event);
   timers_.run_due(now_);
   run_deferred();
   destroy_doomed();
+}
+
+std::size_t EventLoop::wait(std::span<epoll_event> events, int milliseconds) {
+  const bool spins = busy_poll_.begins() && milliseconds != 0;
+  int count = spins ? spin(events) : 0;
+  if (count == 0)
+    count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, milliseconds);
+  if (count < 0 && errno != EINTR)
+    std::abort();  // EBADF, EINVAL: the loop itself is broken
+  const auto events_there = static_cast<std::size_t>(std::max(count, 0));
+  busy_poll_.note_events(events_there);
+  return events_there;
+}
+
+/// Timers are later by at most what it lasts.
+int EventLoop::spin(std::span<epoll_event> events) {
+  const auto end = std::chrono::steady_clock::now() + BusyPoll::kLongest;
+  int count = 0;
+  do
+    count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, 0);
+  while (count == 0 && std::chrono::steady_clock::now() < end);
+  busy_poll_.ended(count != 0);
+  return count;
 }
 
 void EventLoop::dispatch(const epoll_event& event) {

@@ -13,17 +13,17 @@ constexpr int kSmallestUseful = 64 * 1024;
 
 PipePool::Loan PipePool::borrow() noexcept {
   if (!idle_.empty()) {
-    Loan loan(idle_.back().release(), Return{this});
+    Loan loan(idle_.back().release());
     idle_.pop_back();
     return loan;
   }
   std::unique_ptr<Pipe> pipe = in_existence_ < limits_.most ? make_pipe() : nullptr;
   if (pipe)
     ++in_existence_;
-  return {pipe.release(), Return{this}};
+  return Loan(pipe.release());
 }
 
-std::unique_ptr<Pipe> PipePool::make_pipe() const noexcept {
+std::unique_ptr<Pipe> PipePool::make_pipe() noexcept {
   int ends[2];
   if (::pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
     return nullptr;
@@ -34,7 +34,7 @@ std::unique_ptr<Pipe> PipePool::make_pipe() const noexcept {
   const int capacity = ::fcntl(write_end.get(), F_GETPIPE_SZ);
   if (capacity < kSmallestUseful)
     return nullptr;
-  return std::make_unique<Pipe>(std::move(read_end), std::move(write_end),
+  return std::make_unique<Pipe>(*this, std::move(read_end), std::move(write_end),
                                 static_cast<std::size_t>(capacity));
 }
 

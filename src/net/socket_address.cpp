@@ -8,8 +8,10 @@
 namespace nsrelay {
 
 std::string IpEndpoint::to_string() const {
-  const std::string host = ip.is_v6() ? "[" + ip.to_string() + "]" : ip.to_string();
-  return host + ":" + std::to_string(port);
+  std::string text = ip.is_v6() ? "[" + ip.to_string() + "]" : ip.to_string();
+  text += ':';
+  text += std::to_string(port);
+  return text;
 }
 
 SocketAddress::SocketAddress(const IpEndpoint& endpoint, std::uint32_t scope) {

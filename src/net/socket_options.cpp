@@ -89,6 +89,16 @@ bool bound_receive_buffer(int fd, ByteSize most) noexcept {
   return fixed;
 }
 
+void hold_handshake_ack(int fd) noexcept {
+  const int at_once = 0;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof at_once);
+}
+
+void push_ack(int fd) noexcept {
+  const int at_once = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof at_once);
+}
+
 void reset_on_close(int fd, bool on) noexcept {
   const linger abort{on ? 1 : 0, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof abort);

@@ -23,8 +23,8 @@ AcceptingListener::AcceptingListener(RelayContext& context, RuleRuntime& runtime
                                      std::shared_ptr<const ListenerInfo> info, UniqueFd socket)
     : Listener(std::move(info)),
       context_(context),
-      runtime_(&runtime),
-      pool_(std::move(pool)),
+      route_(std::make_shared<const RelayRoute>(
+          RelayRoute{context, runtime, std::move(pool), shared_info()})),
       socket_(std::move(socket)),
       watcher_(context.loop()),
       resume_timer_(context.loop().timers(),
@@ -32,9 +32,17 @@ AcceptingListener::AcceptingListener(RelayContext& context, RuleRuntime& runtime
 
 AcceptingListener::~AcceptingListener() {
   // SCTP would say SHUTDOWN to who waits in the backlog, as if it had been served.
-  if (runtime_->rule().protocol == Protocol::Sctp)
+  if (runtime().rule().protocol == Protocol::Sctp)
     reset_on_close(socket_.get());
-  runtime_->no_longer(this);
+  runtime().no_longer(this);
+}
+
+/// Another one where the namespace is called by another name since.
+const std::shared_ptr<const RelayRoute>& AcceptingListener::route() {
+  if (route_->listener != shared_info())
+    route_ = std::make_shared<const RelayRoute>(
+        RelayRoute{context_, runtime(), route_->pool, shared_info()});
+  return route_;
 }
 
 Result<void> AcceptingListener::start() {
@@ -52,17 +60,17 @@ void AcceptingListener::on_readable(std::uint32_t /*events*/) noexcept {
 }
 
 void AcceptingListener::serve_backlog() {
-  for (int i = 0; i < runtime_->rule().backlog; ++i)
+  for (int i = 0; i < runtime().rule().backlog; ++i)
     if (accept_one() == AcceptStep::Done)
       return;
 }
 
 bool AcceptingListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool) {
-  if (!retune(socket_.get(), runtime_->rule(), runtime.rule()))
+  if (!retune(socket_.get(), this->runtime().rule(), runtime.rule()))
     return false;
-  runtime_->no_longer(this);
-  runtime_ = &runtime;
-  pool_ = std::move(pool);
+  this->runtime().no_longer(this);
+  route_ = std::make_shared<const RelayRoute>(
+      RelayRoute{context_, runtime, std::move(pool), shared_info()});
   // Whether there is room is for the new version to say.
   if (!resume_timer_.is_running())
     set_accepting(true);
@@ -70,8 +78,8 @@ bool AcceptingListener::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool
 }
 
 AcceptingListener::AcceptStep AcceptingListener::accept_one() {
-  if (!runtime_->has_room()) {
-    runtime_->when_room(Delegate<void()>::to<&AcceptingListener::on_room>(this), this);
+  if (!runtime().has_room()) {
+    runtime().when_room(Delegate<void()>::to<&AcceptingListener::on_room>(this), this);
     if (accepting_)
       ++info().traffic->accept_paused[PauseReason::MaxConnections];
     set_accepting(false);
@@ -92,8 +100,8 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
     return AcceptStep::Accepted;
   std::optional<Reason> refused;
   // Behind another proxy it is the header that says who the client is.
-  if (!runtime_->rule().accept_proxy)
-    refused = runtime_->refuses(client.address.ip, context_.loop().now(), client.source);
+  if (!runtime().rule().accept_proxy)
+    refused = runtime().refuses(client.address.ip, context_.loop().now(), client.source);
   if (refused)
     refuse(std::move(client), *refused);
   else
@@ -107,9 +115,9 @@ bool AcceptingListener::turns_away(AcceptedClient& client) {
   if (closes_loop(client)) {
     ++info().traffic->connections_failed[Reason::ForwardingLoop];
   } else if (context_.loop_trace().is_wary() && is_reset(client.socket.get())) {
-    runtime_->connection_began(*info().traffic);
+    runtime().connection_began(*info().traffic);
     write_record(client, Reason::ClientReset);
-    runtime_->connection_ended(*info().traffic, Reason::ClientReset);
+    runtime().connection_ended(*info().traffic, Reason::ClientReset);
   } else {
     return false;
   }
@@ -121,17 +129,17 @@ bool AcceptingListener::turns_away(AcceptedClient& client) {
 bool AcceptingListener::closes_loop(const AcceptedClient& client) {
   LoopGuard& guard = context_.loop_guard();
   LoopTrace& trace = context_.loop_trace();
-  const bool may_know = trace.may_know(runtime_->rule().protocol, client.address);
+  const bool may_know = trace.may_know(runtime().rule().protocol, client.address);
   if (!may_know && !guard.is_due())
     return false;
-  const Newcomer newcomer{info(), *runtime_, client.address,
+  const Newcomer newcomer{info(), runtime(), client.address,
                           socket_ends(client.socket.get()).local};
   const TimePoint now = context_.loop().now();
   if (guard.is_due() && guard.breaks_loop(newcomer, now))
     return true;
   const auto from_rule = may_know ? trace.follow(newcomer, now) : std::nullopt;
   if (from_rule)
-    log_forwarding_loop(context_.log(), *runtime_, info(), client.address, *from_rule);
+    log_forwarding_loop(context_.log(), runtime(), info(), client.address, *from_rule);
   return from_rule.has_value();
 }
 
@@ -181,9 +189,9 @@ void AcceptingListener::write_record(const AcceptedClient& client, Reason reason
   const std::string peer = client.address.to_string();
   context_.log().write(
       {.event = is_failure(reason) ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime_->rule().name,
+       .rule = runtime().rule().name,
        .netns = info().netns,
-       .protocol = to_string(runtime_->rule().protocol),
+       .protocol = to_string(runtime().rule().protocol),
        .client = peer,
        .listener = info().address,
        .reason = to_string(reason)});
@@ -195,9 +203,9 @@ void AcceptingListener::pause(PauseReason reason, int error) {
   resume_timer_.start(context_.loop().now() + kPause);
   context_.accept_paused({.level = LogLevel::Warn,
                           .event = log_event::kAcceptPaused,
-                          .rule = runtime_->rule().name,
+                          .rule = runtime().rule().name,
                           .netns = info().netns,
-                          .protocol = to_string(runtime_->rule().protocol),
+                          .protocol = to_string(runtime().rule().protocol),
                           .listener = info().address,
                           .reason = to_string(reason),
                           .more = {{"error", errno_text(error)},

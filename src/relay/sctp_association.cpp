@@ -31,24 +31,18 @@ bool is_refusal(int error) {
 
 }  // namespace
 
-SctpAssociation::SctpAssociation(RelayContext& context, RuleRuntime& runtime,
-                                 std::shared_ptr<UpstreamPool> pool,
-                                 std::shared_ptr<const ListenerInfo> listener,
-                                 AcceptedClient client)
-    : context_(context),
-      runtime_(runtime),
-      pool_(std::move(pool)),
-      listener_(std::move(listener)),
-      client_(context.loop()),
-      upstream_(context.loop()),
-      timer_(context.loop().timers(), Delegate<void()>::to<&SctpAssociation::on_timer>(this)),
-      run_again_(context.loop(), Delegate<void()>::to<&SctpAssociation::on_run_again>(this)),
-      began_(context.loop().now()),
+SctpAssociation::SctpAssociation(std::shared_ptr<const RelayRoute> route, AcceptedClient client)
+    : route_(std::move(route)),
+      client_(loop()),
+      upstream_(loop()),
+      timer_(loop().timers(), Delegate<void()>::to<&SctpAssociation::on_timer>(this)),
+      run_again_(loop(), Delegate<void()>::to<&SctpAssociation::on_run_again>(this)),
+      began_(loop().now()),
       quiet_since_(began_),
       client_address_(client.address) {
   client_.fd = std::move(client.socket);
   source_lease_ = std::move(client.source);
-  runtime_.connection_began(*listener_->traffic);
+  runtime().connection_began(*listener().traffic);
 }
 
 SctpAssociation::~SctpAssociation() = default;
@@ -58,7 +52,7 @@ SctpAssociation::~SctpAssociation() = default;
 std::optional<SctpStreams> SctpAssociation::find_client_streams() {
   if (const auto granted = granted_sctp_streams(client_.fd.get()))
     return granted;
-  const auto first = receive_sctp(client_.fd.get(), context_.mover_resources().buffer);
+  const auto first = receive_sctp(client_.fd.get(), context().mover_resources().buffer);
   return first.notice == SctpNotice::Up ? std::optional(first.streams) : std::nullopt;
 }
 
@@ -70,8 +64,8 @@ void SctpAssociation::start() {
   }
   client_.streams = *streams;
   connector_ = std::make_unique<Connector>(
-      context_.loop(), context_.reserve(), *pool_,
-      ConnectRequest{.port_offset = listener_->port_offset,
+      loop(), context().reserve(), pool(),
+      ConnectRequest{.port_offset = listener().port_offset,
                      .client = client_address_.ip,
                      .sctp_streams = {streams->inbound, streams->outbound}},
       Connector::Events{
@@ -117,13 +111,13 @@ void SctpAssociation::on_connector_finished() noexcept {
 
 void SctpAssociation::on_attempt_failed(const FailedAttempt& attempt) noexcept {
   upstream_name_ = attempt.target;
-  log_upstream_failed(context_.log(), runtime_, *listener_, attempt);
+  log_upstream_failed(context().log(), runtime(), listener(), attempt);
 }
 
 /// While an upstream is sought, at most one message is taken: to hear of a client that is gone, of
 /// whom there is nothing to deliver.
 void SctpAssociation::read_ahead() {
-  const auto buffer = context_.mover_resources().buffer;
+  const auto buffer = context().mover_resources().buffer;
   while (client_.readable && client_.peer == PeerState::Open && !client_.from.has_pending() &&
          !fault_) {
     const auto moved = client_.from.read(client_.fd.get(), buffer, limits_towards(upstream_));
@@ -140,7 +134,7 @@ void SctpAssociation::read_ahead() {
 
 void SctpAssociation::begin_relaying() {
   set_state(State::Relaying);
-  listener_->traffic->connect_time.add(context_.loop().now() - began_);
+  listener().traffic->connect_time.add(loop().now() - began_);
   upstream_name_ = connector_->target();
   upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
@@ -152,8 +146,8 @@ void SctpAssociation::begin_relaying() {
   upstream_.streams = granted_sctp_streams(upstream_.fd.get())
                           .value_or(SctpStreams{client_.streams.inbound, client_.streams.outbound});
   latch(upstream_, connector_->seen_events());
-  context_.loop().destroy_later(std::move(connector_));
-  quiet_since_ = context_.loop().now();
+  loop().destroy_later(std::move(connector_));
+  quiet_since_ = loop().now();
   restart_timer();
   run();
 }
@@ -171,7 +165,7 @@ MessageFlow SctpAssociation::flow(const Side& source, const Side& sink) {
 }
 
 MessageMover::Limits SctpAssociation::limits_towards(const Side& sink) const {
-  return {.longest = runtime_.rule().max_message.bytes, .streams = sink.streams.outbound};
+  return {.longest = runtime().rule().max_message.bytes, .streams = sink.streams.outbound};
 }
 
 void SctpAssociation::run() {
@@ -185,15 +179,16 @@ void SctpAssociation::run() {
     busy |= step(upstream_, client_);
   }
   if (out_of_memory_)
-    timer_.start(context_.loop().now() + kMemoryRetryInterval);
+    timer_.start(loop().now() + kMemoryRetryInterval);
   else if (busy)
     run_again_.schedule();
+  context().note_moved(moved_);
   settle();
 }
 
 /// One step of one direction. False: it has to wait, or is over.
 bool SctpAssociation::step(Side& source, Side& sink) {
-  const auto buffer = context_.mover_resources().buffer;
+  const auto buffer = context().mover_resources().buffer;
   switch (next_message_step(flow(source, sink))) {
     case MessageStep::Read: {
       const auto moved = source.from.read_and_deliver(source.fd.get(), sink.fd.get(), buffer,
@@ -255,7 +250,7 @@ void SctpAssociation::note_source(const SctpReceived& received, Side& source) {
 }
 
 void SctpAssociation::count(Side& source, const SctpReceived& received) {
-  TrafficCounters& traffic = *listener_->traffic;
+  TrafficCounters& traffic = *listener().traffic;
   const bool is_client = &source == &client_;
   source.received += received.io.bytes;
   (is_client ? traffic.bytes_received : traffic.bytes_sent) += received.io.bytes;
@@ -267,7 +262,7 @@ void SctpAssociation::note_sink(const MessageMover::Moved& moved, Side& source, 
   note_fault(moved.fault, source, sink);
   // What is dropped keeps no association alive; it does not come here.
   if (moved.delivered > 0 || moved.source.has_data())
-    quiet_since_ = context_.loop().now();
+    quiet_since_ = loop().now();
   if (moved.delivered > 0) {
     ++source.messages;
     return;
@@ -354,7 +349,7 @@ void SctpAssociation::note_fault(MessageMover::Fault fault, const Side& source, 
     case MessageMover::Fault::TooLong:
       fault_ = Reason::MessageTooLong;
       fault_text_ = "a message of " + who + " is longer than max_message, " +
-                    std::to_string(runtime_.rule().max_message.bytes) +
+                    std::to_string(runtime().rule().max_message.bytes) +
                     " bytes, or the other side's send buffer";
       return;
     case MessageMover::Fault::NoSuchStream:
@@ -385,7 +380,7 @@ void SctpAssociation::settle() {
   }
   if (is_closing() && !closing_timer_ && !out_of_memory_) {
     closing_timer_ = true;
-    quiet_since_ = context_.loop().now();
+    quiet_since_ = loop().now();
     in_kernel_ = count_in_kernel();
     restart_timer();
   }
@@ -419,8 +414,8 @@ bool SctpAssociation::is_closing() const {
 
 std::optional<Duration> SctpAssociation::quiet_limit() const {
   if (is_closing())
-    return runtime_.rule().half_close_timeout;
-  return runtime_.rule().idle_timeout;
+    return runtime().rule().half_close_timeout;
+  return runtime().rule().idle_timeout;
 }
 
 /// The timer is not moved by every message: when it fires it looks when the last one was.
@@ -449,7 +444,7 @@ void SctpAssociation::on_timer() noexcept {
     return;
   }
   const auto limit = quiet_limit();
-  const TimePoint now = context_.loop().now();
+  const TimePoint now = loop().now();
   if (limit && is_closing() && has_moved_in_kernel())
     quiet_since_ = now;
   if (limit && now - quiet_since_ >= *limit)
@@ -463,8 +458,8 @@ std::uint64_t SctpAssociation::upstream_cookie() const {
 }
 
 ForwardedStatus SctpAssociation::status() const {
-  return {listener_,           client_address_, state_ == State::Connecting ? "" : upstream_name_,
-          pool_->netns().name, began_,          client_.received,
+  return {route_->listener,    client_address_, state_ == State::Connecting ? "" : upstream_name_,
+          pool().netns().name, began_,          client_.received,
           upstream_.received};
 }
 
@@ -497,29 +492,28 @@ void SctpAssociation::finish(Reason reason, bool abort) {
   lease_.release();
   source_lease_.release();
   write_record(reason);
-  runtime_.connection_ended(*listener_->traffic, reason);
-  context_.loop().destroy_later(context_.connections().take(*this));
+  runtime().connection_ended(*listener().traffic, reason);
+  loop().destroy_later(context().connections().take(*this));
 }
 
 void SctpAssociation::write_record(Reason reason) const {
   const bool failed = is_failure(reason);
   const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
-  if (!context_.log().takes(level) || (!failed && !context_.logs_connections()))
+  if (!context().log().takes(level) || (!failed && !context().logs_connections()))
     return;
   const std::string client = client_address_.to_string();
-  context_.log().write(
+  context().log().write(
       {.level = level,
        .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime_.rule().name,
-       .netns = listener_->netns,
+       .rule = runtime().rule().name,
+       .netns = listener().netns,
        .protocol = to_string(Protocol::Sctp),
        .client = client,
-       .listener = listener_->address,
+       .listener = listener().address,
        .upstream = upstream_name_,
        .received = client_.received,
        .sent = upstream_.received,
-       .duration =
-           std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
+       .duration = std::chrono::duration_cast<std::chrono::microseconds>(loop().now() - began_),
        .reason = to_string(reason),
        .more = {{"messages_received", std::to_string(client_.messages)},
                 {"messages_sent", std::to_string(upstream_.messages)},

@@ -18,12 +18,7 @@ Result<std::unique_ptr<SctpListener>> SctpListener::create(RelayContext& context
 }
 
 Forwarded& SctpListener::serve(AcceptedClient client) {
-  auto association = std::make_unique<SctpAssociation>(context(), runtime(), pool(), shared_info(),
-                                                       std::move(client));
-  SctpAssociation& started = *association;
-  context().connections().add(std::move(association));
-  started.start();
-  return started;
+  return begin<SctpAssociation>(std::move(client));
 }
 
 bool SctpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory_resource>
 
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 #include "nsrelay/relay/forwarding_log.hpp"
+#include "nsrelay/upstream/target.hpp"
 
 namespace nsrelay {
 namespace {
@@ -25,48 +27,66 @@ constexpr std::uint64_t kReceiveBufferFrom = 256 * 1024;
 constexpr Duration kFlushPollLongest{100};
 constexpr Duration kMemoryRetryInterval{20};
 
+/// Where connections live. One thread makes and destroys them.
+std::pmr::memory_resource& connection_memory() {
+#ifdef __SANITIZE_ADDRESS__
+  return *std::pmr::new_delete_resource();  // so that it sees who uses a dead one
+#else
+  static std::pmr::unsynchronized_pool_resource pool;
+  return pool;
+#endif
+}
+
 }  // namespace
 
-TcpConnection::TcpConnection(RelayContext& context, RuleRuntime& runtime,
-                             std::shared_ptr<UpstreamPool> pool,
-                             std::shared_ptr<const ListenerInfo> listener, AcceptedClient client)
-    : context_(context),
-      runtime_(runtime),
-      pool_(std::move(pool)),
-      listener_(std::move(listener)),
-      client_(context.loop()),
-      upstream_(context.loop()),
-      timer_(context.loop().timers(), Delegate<void()>::to<&TcpConnection::on_timer>(this)),
-      run_again_(context.loop(), Delegate<void()>::to<&TcpConnection::on_run_again>(this)),
-      began_(context.loop().now()),
+TcpConnection::TcpConnection(std::shared_ptr<const RelayRoute> route, AcceptedClient client)
+    : route_(std::move(route)),
+      client_(loop()),
+      upstream_(loop()),
+      timer_(loop().timers(), Delegate<void()>::to<&TcpConnection::on_timer>(this)),
+      began_(loop().now()),
       quiet_since_(began_),
       client_address_(client.address) {
   client_.fd = std::move(client.socket);
-  if (client.source) {
-    extras_ = std::make_unique<Extras>();
-    extras_->source = std::move(client.source);
-  }
-  runtime_.connection_began(*listener_->traffic);
+  if (client.source)
+    extras().source = std::move(client.source);
+  runtime().connection_began(*listener().traffic);
 }
 
 TcpConnection::~TcpConnection() = default;
 
+void* TcpConnection::operator new(std::size_t bytes) {
+  return connection_memory().allocate(bytes);
+}
+
+void TcpConnection::operator delete(void* memory, std::size_t bytes) {
+  connection_memory().deallocate(memory, bytes);
+}
+
+TcpConnection::Extras& TcpConnection::extras() {
+  if (!extras_)
+    extras_ = std::make_unique<Extras>();
+  return *extras_;
+}
+
 void TcpConnection::start() {
-  if (runtime_.rule().accept_proxy)
-    await_proxy_header();
-  else
-    connect();
+  // Before connecting: whether the client has spoken is known when the upstream answers.
   auto watching = client_.watcher.start(client_.fd.get(), kRelayEvents,
                                         IoCallback::to<&TcpConnection::on_client_event>(this));
   if (!watching)
     finish(Reason::OutOfMemory, true);
+  else if (runtime().rule().accept_proxy)
+    await_proxy_header();
+  else
+    connect();
 }
 
 void TcpConnection::connect() {
   set_state(State::Connecting);
   connector_ = std::make_unique<Connector>(
-      context_.loop(), context_.reserve(), *pool_,
-      ConnectRequest{listener_->port_offset, client_address_.ip},
+      loop(), context().reserve(), pool(),
+      ConnectRequest{
+          .port_offset = listener().port_offset, .client = client_address_.ip, .hold_ack = true},
       Connector::Events{
           Delegate<void()>::to<&TcpConnection::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&TcpConnection::on_attempt_failed>(this)});
@@ -112,28 +132,32 @@ void TcpConnection::on_connector_finished() noexcept {
 }
 
 void TcpConnection::on_attempt_failed(const FailedAttempt& attempt) noexcept {
-  upstream_name_ = attempt.target;
-  log_upstream_failed(context_.log(), runtime_, *listener_, attempt);
+  log_upstream_failed(context().log(), runtime(), listener(), attempt);
 }
 
 void TcpConnection::begin_relaying() {
   set_state(State::Relaying);
-  listener_->traffic->connect_time.add(context_.loop().now() - began_);
-  upstream_name_ = connector_->target();
+  listener().traffic->connect_time.add(loop().now() - began_);
   upstream_cookie_ = connector_->netns_cookie();
   upstream_.fd = connector_->take_socket();
   upstream_.watcher = connector_->take_watcher();
   lease_ = connector_->take_lease();
   upstream_.watcher.redirect(IoCallback::to<&TcpConnection::on_upstream_event>(this));
   upstream_.is_unix = connector_->is_unix();
+  if (lease_.target().spec.kind == TargetSpec::Kind::HostName)
+    extras().upstream = connector_->address().endpoint();
   latch(upstream_, connector_->seen_events());
-  context_.loop().destroy_later(std::move(connector_));
+  loop().destroy_later(std::move(connector_));
   client_.writable = true;
-  quiet_since_ = context_.loop().now();
+  quiet_since_ = loop().now();
   restart_timer();
-  if (pool_->proxy_protocol() != ProxyProtocol::None)
+  const bool has_header = pool().proxy_protocol() != ProxyProtocol::None;
+  if (has_header)
     send_proxy_header();
   run();
+  // A client that waits for the upstream to speak first: it has to learn that it is connected.
+  if (state_ == State::Relaying && !has_header && client_.received == 0)
+    push_ack(upstream_.fd.get());
 }
 
 // ---------------------------------------------------------------------------- moving bytes
@@ -163,10 +187,21 @@ void TcpConnection::run() {
     busy |= step(upstream_, client_);
   }
   if (out_of_memory_)
-    timer_.start(context_.loop().now() + kMemoryRetryInterval);
-  else if (busy)
-    run_again_.schedule();
+    timer_.start(loop().now() + kMemoryRetryInterval);
+  else if (busy && !runs_again_)
+    run_again();
+  context().note_moved(moved_);
   settle();
+}
+
+void TcpConnection::run_again() {
+  runs_again_ = true;
+  context().run_again().add(Delegate<void()>::to<&TcpConnection::on_run_again>(this));
+}
+
+void TcpConnection::on_run_again() noexcept {
+  runs_again_ = false;
+  run();
 }
 
 /// One step of one direction. False: it has to wait, or is over.
@@ -174,7 +209,7 @@ bool TcpConnection::step(Side& source, Side& sink) {
   switch (next_step(flow(source, sink))) {
     case FlowStep::Read: {
       const auto moved = source.from.read_and_deliver(source.fd.get(), sink.fd.get(), source.urgent,
-                                                      context_.mover_resources());
+                                                      context().mover_resources());
       note_source(moved, source);
       note_sink(moved, source, sink);
       return true;
@@ -199,12 +234,12 @@ bool TcpConnection::step(Side& source, Side& sink) {
 void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
   const std::uint64_t before = source.received;
   source.received += moved.read;
-  TrafficCounters& traffic = *listener_->traffic;
+  TrafficCounters& traffic = *listener().traffic;
   (&source == &client_ ? traffic.bytes_received : traffic.bytes_sent) += moved.read;
   if (before / kReceiveBufferFrom != source.received / kReceiveBufferFrom && !source.is_bounded)
-    source.is_bounded = pool_->tcp_options().receive_buffer ||
+    source.is_bounded = pool().tcp_options().receive_buffer ||
                         bound_receive_buffer(source.fd.get(), kReceiveBuffer);
-  moved_ += moved.read;
+  moved_ += static_cast<std::uint32_t>(moved.read);
   switch (moved.source.status) {
     case IoStatus::Ok:
       // A short read has emptied the queue: no second one, unless more than data is there.
@@ -234,7 +269,7 @@ void TcpConnection::note_source(const StreamMover::Moved& moved, Side& source) {
 
 void TcpConnection::note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink) {
   if (moved.read + moved.delivered > 0)
-    quiet_since_ = context_.loop().now();
+    quiet_since_ = loop().now();
   // A short write has filled the send queue: the edge will come.
   if (source.from.has_pending())
     sink.writable = false;
@@ -246,7 +281,7 @@ void TcpConnection::note_sink(const StreamMover::Moved& moved, const Side& sourc
 
 void TcpConnection::mark_failed(Side& side, int error) {
   side.failed = true;
-  side.error = error;
+  side.error = static_cast<std::uint16_t>(error);
   side.readable = true;  // what came before the failure is still to be read
 }
 
@@ -293,12 +328,12 @@ void TcpConnection::poll_flush() {
   // was given is with its peer already.
   const int waiting =
       receiver.is_unix || receiver.failed ? 0 : unacknowledged_bytes(receiver.fd.get());
-  const TimePoint now = context_.loop().now();
+  const TimePoint now = loop().now();
   if (waiting < unacknowledged_) {
     unacknowledged_ = waiting;
     quiet_since_ = now;
   }
-  if (waiting == 0 || now - quiet_since_ >= runtime_.rule().half_close_timeout) {
+  if (waiting == 0 || now - quiet_since_ >= runtime().rule().half_close_timeout) {
     const bool is_client = &failed == &client_;
     const bool timed_out = failed.error == ETIMEDOUT;
     const Reason reset = is_client ? Reason::ClientReset : Reason::UpstreamReset;
@@ -307,13 +342,13 @@ void TcpConnection::poll_flush() {
     return;
   }
   timer_.start(now + flush_interval_);
-  flush_interval_ = std::min(flush_interval_ * 2, kFlushPollLongest);
+  flush_interval_ = std::min<Duration>(2 * flush_interval_, kFlushPollLongest);
 }
 
 std::optional<Duration> TcpConnection::quiet_limit() const {
   if (is_half_closed())
-    return runtime_.rule().half_close_timeout;
-  return runtime_.rule().idle_timeout;
+    return runtime().rule().half_close_timeout;
+  return runtime().rule().idle_timeout;
 }
 
 /// From idle_timeout to half_close_timeout, once.
@@ -321,7 +356,7 @@ void TcpConnection::shorten_timer() {
   if (half_close_timer_)
     return;
   half_close_timer_ = true;
-  quiet_since_ = context_.loop().now();
+  quiet_since_ = loop().now();
   if (!out_of_memory_)
     restart_timer();
 }
@@ -347,7 +382,7 @@ void TcpConnection::on_timer() noexcept {
     return;
   }
   const auto limit = quiet_limit();
-  if (limit && context_.loop().now() - quiet_since_ >= *limit)
+  if (limit && loop().now() - quiet_since_ >= *limit)
     end(is_half_closed() ? Reason::HalfCloseTimeout : Reason::IdleTimeout);
   else
     restart_timer();
@@ -358,9 +393,18 @@ std::uint64_t TcpConnection::upstream_cookie() const {
 }
 
 ForwardedStatus TcpConnection::status() const {
-  return {listener_,           client_address_, state_ == State::Connecting ? "" : upstream_name_,
-          pool_->netns().name, began_,          client_.received,
+  return {route_->listener,    client_address_, connector_ ? "" : upstream_name(),
+          pool().netns().name, began_,          client_.received,
           upstream_.received};
+}
+
+/// Where none is connected: the last that was tried.
+std::string TcpConnection::upstream_name() const {
+  if (connector_)
+    return connector_->last_failure().target;
+  if (extras_ && extras_->upstream)
+    return extras_->upstream->to_string();
+  return lease_ ? describe(lease_.target().spec, listener().port_offset) : "";
 }
 
 IpEndpoint TcpConnection::peer() const {
@@ -382,18 +426,19 @@ void TcpConnection::end(Reason reason) {
 
 void TcpConnection::finish(Reason reason, bool reset) {
   set_state(State::Closed);
-  close_side(client_, listener_->cookie, reset);
+  close_side(client_, listener().cookie, reset);
   close_side(upstream_, upstream_cookie_, reset);
   timer_.stop();
-  run_again_.cancel();
+  if (runs_again_)
+    context().run_again().remove(Delegate<void()>::to<&TcpConnection::on_run_again>(this));
   if (connector_)
     connector_->cancel();
+  write_record(reason);
   lease_.release();
   if (extras_)
     extras_->source.release();
-  write_record(reason);
-  runtime_.connection_ended(*listener_->traffic, reason);
-  context_.loop().destroy_later(context_.connections().take(*this));
+  runtime().connection_ended(*listener().traffic, reason);
+  loop().destroy_later(context().connections().take(*this));
 }
 
 void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
@@ -404,7 +449,7 @@ void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
     reset_on_close(side.fd.get());
   } else if (!is_home && !side.is_unix && unacknowledged_bytes(side.fd.get()) > 0) {
     side.watcher.stop();
-    context_.lingering().take(std::move(side.fd), cookie);
+    context().lingering().take(std::move(side.fd), cookie);
   }
   side.watcher.stop_and_close(side.fd);
 }
@@ -413,22 +458,22 @@ void TcpConnection::write_record(Reason reason) const {
   const bool failed = is_failure(reason);
   const bool is_wanted = !failed || reason == Reason::Denied;
   const LogLevel level = is_wanted ? LogLevel::Info : LogLevel::Warn;
-  if (!context_.log().takes(level) || (is_wanted && !context_.logs_connections()))
+  if (!context().log().takes(level) || (is_wanted && !context().logs_connections()))
     return;
   const std::string client = client_address_.to_string();
-  context_.log().write(
+  const std::string upstream = upstream_name();
+  context().log().write(
       {.level = level,
        .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime_.rule().name,
-       .netns = listener_->netns,
+       .rule = runtime().rule().name,
+       .netns = listener().netns,
        .protocol = to_string(Protocol::Tcp),
        .client = client,
-       .listener = listener_->address,
-       .upstream = upstream_name_,
+       .listener = listener().address,
+       .upstream = upstream,
        .received = client_.received,
        .sent = upstream_.received,
-       .duration =
-           std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
+       .duration = std::chrono::duration_cast<std::chrono::microseconds>(loop().now() - began_),
        .reason = to_string(reason),
        .more = {{"error", std::string(extras_ ? extras_->fault : "")}}});
 }

@@ -10,9 +10,8 @@ namespace nsrelay {
 
 void TcpConnection::await_proxy_header() {
   set_state(State::AwaitingHeader);
-  extras_ = std::make_unique<Extras>();
-  extras_->header_reader.emplace();
-  timer_.start(context_.loop().now() + runtime_.rule().upstream.connect_timeout);
+  extras().header_reader.emplace();
+  timer_.start(loop().now() + runtime().rule().upstream.connect_timeout);
 }
 
 void TcpConnection::read_proxy_header() {
@@ -42,7 +41,7 @@ void TcpConnection::take_proxy_header() {
     extras_->destination = addresses->destination;
   }
   extras_->header_reader.reset();
-  const auto refused = runtime_.refuses(client_address_.ip, context_.loop().now(), extras_->source);
+  const auto refused = runtime().refuses(client_address_.ip, loop().now(), extras_->source);
   if (refused)
     finish(*refused, true);
   else
@@ -52,11 +51,11 @@ void TcpConnection::take_proxy_header() {
 /// What the upstream is told first, in one segment with what the client has sent so far.
 void TcpConnection::send_proxy_header() {
   const ProxyAddresses addresses{client_address_, client_destination()};
-  const std::string header = pool_->proxy_protocol() == ProxyProtocol::V1
+  const std::string header = pool().proxy_protocol() == ProxyProtocol::V1
                                  ? encode_proxy_v1(addresses)
-                                 : encode_proxy_v2(addresses, listener_->netns);
+                                 : encode_proxy_v2(addresses, listener().netns);
   const auto moved = client_.from.deliver_behind(header, client_.fd.get(), upstream_.fd.get(),
-                                                 context_.mover_resources());
+                                                 context().mover_resources());
   note_source(moved, client_);
   note_sink(moved, client_, upstream_);
 }

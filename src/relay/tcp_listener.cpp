@@ -18,12 +18,7 @@ Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
 }
 
 Forwarded& TcpListener::serve(AcceptedClient client) {
-  auto connection = std::make_unique<TcpConnection>(context(), runtime(), pool(), shared_info(),
-                                                    std::move(client));
-  TcpConnection& started = *connection;
-  context().connections().add(std::move(connection));
-  started.start();
-  return started;
+  return begin<TcpConnection>(std::move(client));
 }
 
 bool TcpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

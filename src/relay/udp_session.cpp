@@ -158,6 +158,7 @@ int UdpSession::send_to_upstream(DatagramSender& batch) {
   received_ += batch.sent();
   listener_->traffic->bytes_received += batch.sent().bytes;
   listener_->traffic->datagrams_received += batch.sent().datagrams;
+  context_.note_moved(batch.sent().bytes);
   return error;
 }
 
@@ -205,6 +206,7 @@ void UdpSession::send_replies() {
   sent_ += batch.sent();
   listener_->traffic->bytes_sent += batch.sent().bytes;
   listener_->traffic->datagrams_sent += batch.sent().datagrams;
+  context_.note_moved(batch.sent().bytes);
 }
 
 // ---------------------------------------------------------------------------- ending

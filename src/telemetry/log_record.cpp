@@ -3,13 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 namespace nsrelay {
 namespace {
 
+/// Whether a byte stands for itself in a value without quotes. A table, because every byte of every
+/// record is looked up.
+constexpr auto kIsPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t byte = ' ' + 1; byte < plain.size(); ++byte)
+    plain[byte] = byte != 0x7f && byte != '"' && byte != '=' && byte != '\\';
+  return plain;
+}();
+
 bool is_plain(char character) {
-  const auto byte = static_cast<unsigned char>(character);
-  return byte > ' ' && byte != 0x7f && character != '"' && character != '=' && character != '\\';
+  return kIsPlain[static_cast<unsigned char>(character)];
 }
 
 void append_quoted(std::string& line, std::string_view value) {
@@ -30,7 +40,9 @@ void append_quoted(std::string& line, std::string_view value) {
 void append(std::string& line, std::string_view key, std::string_view value) {
   if (value.empty())
     return;
-  ((line += ' ') += key) += '=';
+  line += ' ';
+  line += key;
+  line += '=';
   if (std::all_of(value.begin(), value.end(), is_plain))
     line += value;
   else
@@ -38,15 +50,21 @@ void append(std::string& line, std::string_view key, std::string_view value) {
 }
 
 template <class Number>
-void append_number(std::string& line, std::string_view key, const std::optional<Number>& number) {
-  if (number)
-    append(line, key, fmt::format_int(*number).c_str());
+void append_number(std::string& line, std::string_view key, Number number) {
+  const fmt::format_int digits(number);
+  append(line, key, {digits.data(), digits.size()});
 }
 
 }  // namespace
 
 std::string format_as_text(const LogRecord& record) {
-  std::string line(record.event.message);
+  std::string line;
+  append_as_text(line, record);
+  return line;
+}
+
+void append_as_text(std::string& line, const LogRecord& record) {
+  line += record.event.message;
   append(line, "event", record.event.name);
   append(line, "rule", record.rule);
   append(line, "netns", record.netns);
@@ -54,14 +72,15 @@ std::string format_as_text(const LogRecord& record) {
   append(line, "client", record.client);
   append(line, "listener", record.listener);
   append(line, "upstream", record.upstream);
-  append_number(line, "received", record.received);
-  append_number(line, "sent", record.sent);
+  if (record.received)
+    append_number(line, "received", *record.received);
+  if (record.sent)
+    append_number(line, "sent", *record.sent);
   if (record.duration)
-    append(line, "duration", fmt::format_int(record.duration->count()).c_str());
+    append_number(line, "duration", record.duration->count());
   append(line, "reason", record.reason);
   for (const LogField& field : record.more)
     append(line, field.key, field.value);
-  return line;
 }
 
 std::string_view to_string(LogLevel level) {

@@ -1,6 +1,7 @@
 #include "stderr_sink.hpp"
 
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -8,8 +9,7 @@
 
 #include <algorithm>
 #include <climits>
-
-#include "nsrelay/telemetry/log_record.hpp"
+#include <iterator>
 
 namespace nsrelay {
 namespace {
@@ -30,18 +30,39 @@ StderrSink::StderrSink(int fd) : fd_(fd) {
   }
 }
 
-void StderrSink::sink_it_(const spdlog::details::log_msg& message) {
+void StderrSink::write(const LogRecord& record) {
   if (gathered_.size() >= kMostGathered) {
     ++dropped_;
     ++dropped_total_;
     return;
   }
-  spdlog::memory_buf_t line;
-  formatter_->format(message, line);
-  gathered_.append(line.data(), line.size());
+  append(record);
 }
 
-void StderrSink::flush_() {
+void StderrSink::append(const LogRecord& record) {
+  append_time();
+  gathered_ += ' ';
+  gathered_ += to_string(record.level);
+  gathered_ += ' ';
+  append_as_text(gathered_, record);
+  gathered_ += '\n';
+}
+
+/// As RFC 3339 has it, with microseconds.
+void StderrSink::append_time() {
+  const auto now = std::chrono::system_clock::now();
+  const auto second = std::chrono::floor<std::chrono::seconds>(now);
+  if (second != second_ || second_text_.empty()) {
+    second_ = second;
+    second_text_ = fmt::format("{:%Y-%m-%dT%H:%M:%S}",
+                               fmt::gmtime(std::chrono::system_clock::to_time_t(second)));
+  }
+  const auto rest = std::chrono::floor<std::chrono::microseconds>(now - second);
+  gathered_ += second_text_;
+  fmt::format_to(std::back_inserter(gathered_), ".{:06}Z", rest.count());
+}
+
+void StderrSink::flush() {
   while (!gathered_.empty()) {
     const ssize_t written = write_some();
     if (written < 0 && errno == EINTR)
@@ -73,12 +94,10 @@ ssize_t StderrSink::write_some() const {
 }
 
 void StderrSink::report_dropped() {
-  const LogRecord record{.level = LogLevel::Warn,
-                         .event = log_event::kLogDropped,
-                         .more = {{"records", std::to_string(dropped_)}}};
+  const std::string records = std::to_string(dropped_);
   dropped_ = 0;
-  const std::string text = "warn " + format_as_text(record);
-  sink_it_(spdlog::details::log_msg("nsrelay", spdlog::level::warn, text));
+  append(
+      {.level = LogLevel::Warn, .event = log_event::kLogDropped, .more = {{"records", records}}});
 }
 
 }  // namespace nsrelay

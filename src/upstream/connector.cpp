@@ -381,6 +381,8 @@ Result<void> Connector::set_protocol_options(int fd) {
     case Protocol::Tcp:
       break;
   }
+  if (request_.hold_ack)
+    hold_handshake_ack(fd);
   return apply_tcp_options(fd, pool_.tcp_options());
 }
 

@@ -8,7 +8,7 @@ from harness import process
 from harness.daemon import rule
 from harness.lab import Lab
 from harness.peers import echo, ping
-from harness.waiting import SLOWNESS
+from harness.waiting import SLOWNESS, wait_until
 
 NAMESPACES = 400
 
@@ -39,6 +39,15 @@ def test_four_hundred_namespaces_are_open_within_a_second(lab: Lab, labels: list
     assert process.threads(daemon.pid) == [daemon.pid]
     home = f"net:[{lab.host.path.stat().st_ino}]"
     assert process.thread_namespaces(daemon.pid) == {home}
+
+
+def test_memory_of_four_hundred_namespaces_with_tcp_and_udp(lab: Lab, labels: list[str]) -> None:
+    names = [netns.name for netns in lab.netns_list(labels)]
+    daemon = lab.daemon(rule(netns=names), rule(name="udp", protocol="udp", netns=names),
+                        listeners=2 * NAMESPACES)
+    if not process.is_sanitized(daemon.pid):
+        wait_until(lambda: daemon.rss_bytes() < 8_000_000, "what only starting needed is given back")
+    assert process.threads(daemon.pid) == [daemon.pid]
 
 
 @pytest.mark.heavy

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 
 import pytest
 
@@ -9,7 +10,7 @@ from harness import kernel, linux
 from harness.daemon import rule
 from harness.lab import Lab, Link
 from harness.peers import connect, echo, is_refused, ping, tell
-from harness.waiting import wait_until
+from harness.waiting import let_pass, wait_until
 
 TCP = socket.IPPROTO_TCP
 TCP_USER_TIMEOUT = 18
@@ -280,3 +281,14 @@ def test_unknown_device_keeps_the_listener_pending(lab: Lab) -> None:
     with pytest.raises(ConnectionRefusedError):
         connect(a, ("127.0.0.1", 8000))
     assert wait_until(daemon.is_running, "the daemon runs on")
+
+
+def test_busy_poll_ends_with_the_traffic(lab: Lab) -> None:
+    link = lab.link(script=echo, daemon={"busy_poll": True})
+    client = link.connect()
+    for _ in range(200):
+        ping(client)
+    before, begin = link.daemon.cpu_seconds(), time.monotonic()
+    let_pass(0.5)
+    assert (link.daemon.cpu_seconds() - before) / (time.monotonic() - begin) < 0.1
+    ping(client)

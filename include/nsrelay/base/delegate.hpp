@@ -31,6 +31,9 @@ class Delegate<void(Arguments...)> {
   explicit operator bool() const { return call_ != nullptr; }
   void operator()(Arguments... arguments) const noexcept { call_(object_, arguments...); }
 
+  /// The same function of the same object.
+  friend bool operator==(const Delegate&, const Delegate&) = default;
+
  private:
   void* object_ = nullptr;
   void (*call_)(void*, Arguments...) noexcept = nullptr;

@@ -36,6 +36,8 @@ struct Config {
   /// One address and one port. Absent: no metrics.
   std::optional<ListenSpec> metrics_listen;
   Duration drain_timeout{30'000};
+  /// Whether the loop spins for a moment before it sleeps, while a few connections are active.
+  bool busy_poll = false;
   std::vector<ForwardRule> rules;
 };
 

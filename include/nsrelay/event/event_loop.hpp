@@ -7,12 +7,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "nsrelay/base/delegate.hpp"
 #include "nsrelay/base/duration.hpp"
 #include "nsrelay/base/result.hpp"
 #include "nsrelay/base/unique_fd.hpp"
+#include "nsrelay/event/busy_poll.hpp"
 #include "nsrelay/event/timer_queue.hpp"
 
 namespace nsrelay {
@@ -67,6 +69,9 @@ class EventLoop {
   /// Called before every wait; for output that was gathered during the iteration.
   void set_before_wait(Delegate<void()> callback) { before_wait_ = callback; }
 
+  /// Whether run_once() spins before it sleeps.
+  BusyPoll& busy_poll() { return busy_poll_; }
+
   /// Events that came for a watcher which had stopped.
   [[nodiscard]] std::uint64_t stale_events() const { return stale_events_; }
 
@@ -86,6 +91,8 @@ class EventLoop {
 
   std::uint32_t take_slot(IoCallback callback);
   void free_slot(std::uint32_t slot);
+  std::size_t wait(std::span<epoll_event> events, int milliseconds);
+  int spin(std::span<epoll_event> events);
   [[nodiscard]] int wait_milliseconds(std::optional<Duration> longest) const;
   void dispatch(const epoll_event& event);
   void run_deferred();
@@ -101,6 +108,7 @@ class EventLoop {
   std::vector<Doomed> dying_;
   DeferredCall* first_deferred_ = nullptr;
   Delegate<void()> before_wait_;
+  BusyPoll busy_poll_;
   std::uint64_t stale_events_ = 0;
   bool stopped_ = false;
 };

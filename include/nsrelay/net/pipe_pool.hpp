@@ -8,12 +8,19 @@
 
 namespace nsrelay {
 
+class PipePool;
+
 /// A kernel pipe that carries bytes from one socket to another, and how many it holds now.
 class Pipe {
  public:
-  Pipe(UniqueFd read_end, UniqueFd write_end, std::size_t capacity)
-      : read_end_(std::move(read_end)), write_end_(std::move(write_end)), capacity_(capacity) {}
+  /// Belongs to `home`.
+  Pipe(PipePool& home, UniqueFd read_end, UniqueFd write_end, std::size_t capacity)
+      : home_(home),
+        read_end_(std::move(read_end)),
+        write_end_(std::move(write_end)),
+        capacity_(capacity) {}
 
+  [[nodiscard]] PipePool& home() const { return home_; }
   [[nodiscard]] int read_end() const { return read_end_.get(); }
   [[nodiscard]] int write_end() const { return write_end_.get(); }
   /// Bytes that fit, as the kernel reported it.
@@ -26,6 +33,7 @@ class Pipe {
   void remove(std::size_t bytes) { size_ -= bytes; }
 
  private:
+  PipePool& home_;
   UniqueFd read_end_;
   UniqueFd write_end_;
   std::size_t capacity_;
@@ -50,8 +58,7 @@ class PipePool {
   PipePool& operator=(const PipePool&) = delete;
 
   struct Return {
-    PipePool* pool;
-    void operator()(Pipe* pipe) const noexcept { pool->take_back(pipe); }
+    void operator()(Pipe* pipe) const noexcept { pipe->home().take_back(pipe); }
   };
   /// A pipe on loan; goes back when destroyed. The pool must outlive it.
   using Loan = std::unique_ptr<Pipe, Return>;
@@ -65,7 +72,7 @@ class PipePool {
   [[nodiscard]] std::size_t idle() const { return idle_.size(); }
 
  private:
-  std::unique_ptr<Pipe> make_pipe() const noexcept;
+  std::unique_ptr<Pipe> make_pipe() noexcept;
   void take_back(Pipe* pipe) noexcept;
 
   Limits limits_;

@@ -43,6 +43,15 @@ Result<void> bind_to_device(int fd, const std::string& device);
 /// whenever it grows the buffer, so it has to be repeated as bytes arrive.
 bool bound_receive_buffer(int fd, ByteSize most) noexcept;
 
+/// Keeps back the bare ACK that would end a TCP handshake, so that it goes with the first bytes: a
+/// segment less, and the peer's program is woken once, not twice. To be called before connect(2).
+/// Until something is sent or push_ack() is called the peer does not know that it is connected, for
+/// at most 200 ms: then the kernel sends the ACK (TCP_QUICKACK, tcp(7)).
+void hold_handshake_ack(int fd) noexcept;
+
+/// Sends an ACK that was kept back, see hold_handshake_ack().
+void push_ack(int fd) noexcept;
+
 /// Makes the next close(2) of a TCP socket a reset, of an SCTP socket an ABORT, with nothing unsent
 /// kept (SO_LINGER {1, 0}); or, where `on` is false, what it is by itself.
 void reset_on_close(int fd, bool on = true) noexcept;

@@ -9,8 +9,7 @@
 #include "nsrelay/relay/accepted_client.hpp"
 #include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/listener.hpp"
-#include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/relay/relay_route.hpp"
 
 namespace nsrelay {
 
@@ -47,13 +46,21 @@ class AcceptingListener : public Listener {
   /// can have them; false where it takes a new one.
   virtual bool retune(int fd, const ForwardRule& before, const ForwardRule& after) = 0;
 
-  [[nodiscard]] RelayContext& context() { return context_; }
-  [[nodiscard]] RuleRuntime& runtime() { return *runtime_; }
-  [[nodiscard]] const std::shared_ptr<UpstreamPool>& pool() const { return pool_; }
+  /// Puts a connection into the table and starts it.
+  template <class Connection>
+  Connection& begin(AcceptedClient client) {
+    auto made = std::make_unique<Connection>(route(), std::move(client));
+    Connection& connection = *made;
+    context_.connections().add(std::move(made));
+    connection.start();
+    return connection;
+  }
 
  private:
   enum class AcceptStep : std::uint8_t { Accepted, Retry, Done };
 
+  [[nodiscard]] RuleRuntime& runtime() const { return route_->runtime; }
+  const std::shared_ptr<const RelayRoute>& route();
   void on_readable(std::uint32_t events) noexcept;
   void on_resume() noexcept;
   void on_room() noexcept;
@@ -67,8 +74,7 @@ class AcceptingListener : public Listener {
   void set_accepting(bool accepting);
 
   RelayContext& context_;
-  RuleRuntime* runtime_;
-  std::shared_ptr<UpstreamPool> pool_;
+  std::shared_ptr<const RelayRoute> route_;
   UniqueFd socket_;
   IoWatcher watcher_;
   Timer resume_timer_;

@@ -28,7 +28,20 @@ enum class FlowStep : std::uint8_t {
 
 /// The next step of a flow. Pure. The order of the rules is the order of the promises: nothing is
 /// read while something is pending (back-pressure), no FIN and no reset overtakes data, and a
-/// dead sink ends everything.
-FlowStep next_step(const FlowState& flow);
+/// dead sink ends everything. Here, so that it is compiled into the loop that asks it for every
+/// message.
+constexpr FlowStep next_step(const FlowState& flow) {
+  if (flow.sink_failed)
+    return FlowStep::Abandoned;
+  if (flow.has_pending)
+    return flow.sink_writable ? FlowStep::Deliver : FlowStep::Wait;
+  if (flow.source_at_end && flow.source_failed)
+    return FlowStep::Drained;
+  if (flow.fin_forwarded)
+    return FlowStep::Finished;
+  if (flow.source_at_end)
+    return FlowStep::SendFin;
+  return flow.source_readable ? FlowStep::Read : FlowStep::Wait;
+}
 
 }  // namespace nsrelay

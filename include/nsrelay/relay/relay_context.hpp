@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "nsrelay/base/error.hpp"
+#include "nsrelay/event/deferred_queue.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/net/datagram_queue.hpp"
 #include "nsrelay/net/datagram_receiver.hpp"
@@ -36,7 +37,7 @@ class RelayContext {
  public:
   /// Borrows `loop` and `log`.
   RelayContext(EventLoop& loop, Log& log, const PipePool::Limits& pipe_limits)
-      : loop_(loop), log_(log), pipes_(pipe_limits), lingering_(loop) {}
+      : loop_(loop), log_(log), pipes_(pipe_limits), lingering_(loop), run_again_(loop) {}
   RelayContext(const RelayContext&) = delete;
   RelayContext& operator=(const RelayContext&) = delete;
 
@@ -49,6 +50,8 @@ class RelayContext {
   [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
   TrafficTable& traffic() { return traffic_; }
+  /// Connections whose budget of a wake-up is spent go on from here.
+  DeferredQueue& run_again() { return run_again_; }
 
   /// `log.connections`: whether each finished connection has its record. Failed ones always have.
   [[nodiscard]] bool logs_connections() const { return logs_connections_; }
@@ -57,6 +60,12 @@ class RelayContext {
   MoverResources mover_resources() { return {*buffer_, pipes_}; }
   /// Made when it is first needed.
   DatagramMover& datagrams();
+
+  /// Notes that a wake-up passed on so many bytes: so few are likely to be answered at once.
+  void note_moved(std::size_t bytes) {
+    if (bytes > 0 && bytes <= kSmallMessage)
+      loop_.busy_poll().expect();
+  }
 
   /// Notes that accepting had to pause, and logs it if it is the first time in a burst: one that
   /// comes within five seconds of the last belongs to the same.
@@ -72,6 +81,8 @@ class RelayContext {
   void forget_no_sctp() { no_sctp_.clear(); }
 
  private:
+  static constexpr std::size_t kSmallMessage = std::size_t{16} * 1024;
+
   using Buffer = std::array<std::byte, std::size_t{64} * 1024>;
 
   struct NoSctp {
@@ -85,6 +96,7 @@ class RelayContext {
   PipePool pipes_;
   DescriptorReserve reserve_;
   LingeringSockets lingering_;
+  DeferredQueue run_again_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::unique_ptr<DatagramMover> datagrams_;
   std::optional<TimePoint> last_pause_;

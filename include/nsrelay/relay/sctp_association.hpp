@@ -14,8 +14,7 @@
 #include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/message_mover.hpp"
 #include "nsrelay/relay/message_step.hpp"
-#include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/relay/relay_route.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/connector.hpp"
 
@@ -42,17 +41,16 @@ class SctpAssociation final : public Forwarded {
     Closed,      ///< will be destroyed at the end of the iteration
   };
 
-  /// Takes `client`. Borrows the rest.
-  SctpAssociation(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
-                  std::shared_ptr<const ListenerInfo> listener, AcceptedClient client);
+  /// Takes `client`.
+  SctpAssociation(std::shared_ptr<const RelayRoute> route, AcceptedClient client);
   ~SctpAssociation() override;
 
   /// Starts connecting. It is in the table by now; it may have ended when this returns.
   void start();
 
   void end(Reason reason) override;
-  [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
-  [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
+  [[nodiscard]] const ListenerInfo& listener() const override { return *route_->listener; }
+  [[nodiscard]] RuleRuntime& runtime() const override { return route_->runtime; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
   [[nodiscard]] ForwardedStatus status() const override;
   [[nodiscard]] TimePoint began() const override { return began_; }
@@ -83,6 +81,9 @@ class SctpAssociation final : public Forwarded {
     std::uint64_t undelivered = 0;         ///< messages of it that the other did not take any more
   };
 
+  [[nodiscard]] RelayContext& context() const { return route_->context; }
+  [[nodiscard]] EventLoop& loop() const { return route_->context.loop(); }
+  [[nodiscard]] UpstreamPool& pool() const { return *route_->pool; }
   void set_state(State state) { state_ = state; }
   void on_client_event(std::uint32_t events) noexcept;
   void on_upstream_event(std::uint32_t events) noexcept;
@@ -121,10 +122,7 @@ class SctpAssociation final : public Forwarded {
   void finish(Reason reason, bool abort);
   void write_record(Reason reason) const;
 
-  RelayContext& context_;
-  RuleRuntime& runtime_;
-  std::shared_ptr<UpstreamPool> pool_;
-  std::shared_ptr<const ListenerInfo> listener_;
+  std::shared_ptr<const RelayRoute> route_;
   Side client_;
   Side upstream_;
   std::unique_ptr<Connector> connector_;

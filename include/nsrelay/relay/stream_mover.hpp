@@ -66,7 +66,7 @@ class StreamMover {
   void keep_rest(std::span<const std::byte> rest);
   void note_splice_size(std::size_t bytes);
 
-  PipePool::Loan pipe_{nullptr, {nullptr}};
+  PipePool::Loan pipe_;
   std::unique_ptr<std::byte[]> rest_;
   std::uint32_t rest_offset_ = 0;
   std::uint32_t rest_size_ = 0;

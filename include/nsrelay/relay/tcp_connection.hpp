@@ -15,8 +15,7 @@
 #include "nsrelay/relay/flow_step.hpp"
 #include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/proxy_header_reader.hpp"
-#include "nsrelay/relay/relay_context.hpp"
-#include "nsrelay/relay/rule_runtime.hpp"
+#include "nsrelay/relay/relay_route.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/connector.hpp"
@@ -44,17 +43,21 @@ class TcpConnection final : public Forwarded {
     Closed,          ///< will be destroyed at the end of the iteration
   };
 
-  /// Takes `client`. Borrows the rest.
-  TcpConnection(RelayContext& context, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool,
-                std::shared_ptr<const ListenerInfo> listener, AcceptedClient client);
+  /// Takes `client`.
+  TcpConnection(std::shared_ptr<const RelayRoute> route, AcceptedClient client);
   ~TcpConnection() override;
+
+  /// Connections have a pool of their own: among what connecting needs for a moment they would
+  /// leave a hole beside each of them.
+  static void* operator new(std::size_t bytes);
+  static void operator delete(void* memory, std::size_t bytes);
 
   /// Starts connecting. The connection is in the table by now; it may have ended when this returns.
   void start();
 
   void end(Reason reason) override;
-  [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
-  [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
+  [[nodiscard]] const ListenerInfo& listener() const override { return *route_->listener; }
+  [[nodiscard]] RuleRuntime& runtime() const override { return route_->runtime; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
   [[nodiscard]] ForwardedStatus status() const override;
   [[nodiscard]] TimePoint began() const override { return began_; }
@@ -69,8 +72,9 @@ class TcpConnection final : public Forwarded {
     std::optional<ProxyHeaderReader> header_reader;  ///< while AwaitingHeader
     std::optional<IpEndpoint> peer;                  ///< who sent a header that names another
     std::optional<IpEndpoint> destination;           ///< what the header says of it
-    SourceLease source;                              ///< where the rule has `per_source`
-    std::string_view fault;                          ///< what is wrong with the header
+    std::optional<IpEndpoint> upstream;  ///< which address of a host name it is connected to
+    SourceLease source;                  ///< where the rule has `per_source`
+    std::string_view fault;              ///< what is wrong with the header
   };
 
   /// One of the two sockets, and the stream that comes from it.
@@ -78,7 +82,7 @@ class TcpConnection final : public Forwarded {
     explicit Side(EventLoop& loop) : watcher(loop) {}
 
     UniqueFd fd;
-    IoWatcher watcher;
+    std::uint16_t error = 0;  ///< the errno of its failure, once known
     bool readable = false;
     bool writable = false;
     bool fin_arrived = false;  ///< a FIN is behind what can be read now
@@ -87,17 +91,20 @@ class TcpConnection final : public Forwarded {
     bool failed = false;       ///< reset or timed out
     bool told_end = false;     ///< our FIN was sent to it (or close() will send it)
     bool is_unix = false;
-    bool is_bounded = false;     ///< what the kernel keeps for it is
-    int error = 0;               ///< the errno of its failure, once known
+    bool is_bounded = false;  ///< what the kernel keeps for it is
+    IoWatcher watcher;
     StreamMover from;            ///< moves what comes from this side to the other
     std::uint64_t received = 0;  ///< bytes read from it
   };
 
+  [[nodiscard]] RelayContext& context() const { return route_->context; }
+  [[nodiscard]] EventLoop& loop() const { return route_->context.loop(); }
+  [[nodiscard]] UpstreamPool& pool() const { return *route_->pool; }
   void set_state(State state) { state_ = state; }
   void on_client_event(std::uint32_t events) noexcept;
   void on_upstream_event(std::uint32_t events) noexcept;
   void on_timer() noexcept;
-  void on_run_again() noexcept { run(); }
+  void on_run_again() noexcept;
   void on_connector_finished() noexcept;
   void on_attempt_failed(const FailedAttempt& attempt) noexcept;
 
@@ -110,6 +117,7 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] IpEndpoint client_destination() const;
   void begin_relaying();
   void run();
+  void run_again();
   bool step(Side& source, Side& sink);
   void note_sink(const StreamMover::Moved& moved, const Side& source, Side& sink);
   void note_source(const StreamMover::Moved& moved, Side& source);
@@ -124,33 +132,33 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] bool is_half_closed() const;
   [[nodiscard]] std::optional<Duration> quiet_limit() const;
 
+  [[nodiscard]] Extras& extras();
+  [[nodiscard]] std::string upstream_name() const;
   void finish(Reason reason, bool reset);
   void close_side(Side& side, std::uint64_t cookie, bool reset);
   void write_record(Reason reason) const;
 
-  RelayContext& context_;
-  RuleRuntime& runtime_;
-  std::shared_ptr<UpstreamPool> pool_;
-  std::shared_ptr<const ListenerInfo> listener_;
+  // There are many of these, most of them idle: what only some need is in Extras, and the order
+  // leaves no gaps.
+  std::uint32_t moved_ = 0;  ///< bytes since the wake-up, against the budget
+  std::shared_ptr<const RelayRoute> route_;
   Side client_;
   Side upstream_;
   std::unique_ptr<Connector> connector_;
   TargetLease lease_;
   std::unique_ptr<Extras> extras_;
   Timer timer_;
-  DeferredCall run_again_;
   TimePoint began_;
   TimePoint quiet_since_;  ///< the last byte, or the first FIN
   std::uint64_t upstream_cookie_ = 0;
-  std::string upstream_name_;
   IpEndpoint client_address_;
-  std::size_t moved_ = 0;   ///< bytes since the wake-up, against the budget
-  int unacknowledged_ = 0;  ///< while Flushing
-  Duration flush_interval_{1};
+  int unacknowledged_ = 0;                                             ///< while Flushing
+  std::chrono::duration<std::uint8_t, std::milli> flush_interval_{1};  ///< the same
   State state_ = State::Connecting;
-  bool client_ended_first_ = false;
-  bool half_close_timer_ = false;
-  bool out_of_memory_ = false;
+  bool client_ended_first_ : 1 = false;
+  bool half_close_timer_ : 1 = false;
+  bool out_of_memory_ : 1 = false;
+  bool runs_again_ : 1 = false;  ///< in the context's run_again()
 };
 
 }  // namespace nsrelay

@@ -8,10 +8,6 @@
 #include "nsrelay/config/config.hpp"
 #include "nsrelay/telemetry/log_record.hpp"
 
-namespace spdlog {
-class logger;
-}
-
 namespace nsrelay {
 
 class JournalSink;
@@ -51,8 +47,7 @@ class Log {
  private:
   LogLevel level_;
   int fd_;
-  std::shared_ptr<StderrSink> sink_;
-  std::unique_ptr<spdlog::logger> logger_;
+  std::unique_ptr<StderrSink> stderr_;
   std::unique_ptr<JournalSink> journal_;  ///< absent: to stderr
   std::uint64_t dropped_by_former_ = 0;
 };

@@ -84,6 +84,9 @@ struct LogRecord {
 /// there. Values with spaces, quotes or control characters are quoted, with C escapes.
 std::string format_as_text(const LogRecord& record);
 
+/// The same, behind what `line` has already.
+void append_as_text(std::string& line, const LogRecord& record);
+
 /// "trace", "debug", "info", "warn", "error".
 std::string_view to_string(LogLevel level);
 

@@ -37,6 +37,9 @@ struct ConnectRequest {
   IpAddress client{};
   /// SCTP: what the association is to have, seen from here.
   SctpStreams sctp_streams{};
+  /// TCP: whoever takes the socket sends something at once or calls push_ack(), see
+  /// hold_handshake_ack().
+  bool hold_ack = false;
   /// No client: one target is tried, to see whether it answers.
   struct Probe {
     std::size_t target = 0;  ///< its place in the pool

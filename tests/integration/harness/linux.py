@@ -125,3 +125,9 @@ def unread(sock: socket.socket) -> int:
 def tcp_state(sock: socket.socket) -> str:
     """The state of a TCP socket, e.g. "CLOSE_WAIT"."""
     return TCP_STATES[sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]]
+
+
+def segments_sent(sock: socket.socket) -> int:
+    """Segments that a TCP socket has sent, those without data included (`tcpi_segs_out`)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 140)
+    return int(struct.unpack_from("I", info, 136)[0])

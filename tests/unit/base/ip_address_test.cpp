@@ -14,6 +14,8 @@ IpNetwork network(std::string_view text) {
 
 TEST(IpAddress, IsReadAndWrittenInBothFamilies) {
   EXPECT_EQ(address("10.0.0.1").to_string(), "10.0.0.1");
+  for (std::string_view v4 : {"0.0.0.0", "1.20.100.9", "255.255.255.255"})
+    EXPECT_EQ(address(v4).to_string(), v4);
   EXPECT_EQ(address("2001:0db8::0001").to_string(), "2001:db8::1");
   EXPECT_TRUE(address("::").is_any());
   EXPECT_TRUE(address("fe80::1").is_link_local_v6());

@@ -28,6 +28,7 @@ TEST(Schema, AMinimalRuleHasEveryDefault) {
   EXPECT_EQ(config.control_socket, std::nullopt);
   EXPECT_EQ(config.metrics_listen, std::nullopt);
   EXPECT_EQ(config.drain_timeout, 30s);
+  EXPECT_FALSE(config.busy_poll);
 }
 
 TEST(Schema, GlobalOptionsAreRead) {
@@ -35,7 +36,8 @@ TEST(Schema, GlobalOptionsAreRead) {
       "log: {level: debug, target: journal, connections: false}\n"
       "control: {socket: ''}\n"
       "metrics: {listen: '[::1]:9180'}\n"
-      "drain_timeout: 2m\n" +
+      "drain_timeout: 2m\n"
+      "busy_poll: true\n" +
       rule_with(""));
   EXPECT_EQ(config.log, (LogConfig{LogLevel::Debug, LogTarget::Journal, false}));
   EXPECT_EQ(config.control_socket, "");
@@ -43,6 +45,7 @@ TEST(Schema, GlobalOptionsAreRead) {
   EXPECT_EQ(config.metrics_listen->addresses[0].address, *IpAddress::parse("::1"));
   EXPECT_EQ(config.metrics_listen->ports, (PortRange{9180, 9180}));
   EXPECT_EQ(config.drain_timeout, 2min);
+  EXPECT_TRUE(config.busy_poll);
 }
 
 TEST(Schema, TcpOptionsAreRead) {

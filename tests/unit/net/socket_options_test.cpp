@@ -28,6 +28,14 @@ TEST(SetOption, NamesTheOptionInItsError) {
   EXPECT_NE(set.error().number(), 0);
 }
 
+TEST(HoldHandshakeAck, IsUndoneByPushing) {
+  const UniqueFd socket = make_socket(AF_INET);
+  hold_handshake_ack(socket.get());
+  EXPECT_EQ(int_option(socket, IPPROTO_TCP, TCP_QUICKACK), 0);
+  push_ack(socket.get());
+  EXPECT_EQ(int_option(socket, IPPROTO_TCP, TCP_QUICKACK), 1);
+}
+
 TEST(ApplyTcpOptions, AlwaysKeepsUrgentBytesInTheStream) {
   EXPECT_EQ(int_option(socket_with({}), SOL_SOCKET, SO_OOBINLINE), 1);
 }

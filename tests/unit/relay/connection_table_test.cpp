@@ -14,8 +14,7 @@ class ConnectionTableTest : public test::RelayTest {
   ConnectionTableTest() { rule().upstream.targets.resize(1); }
 
   Forwarded& add() {
-    auto made = std::make_unique<TcpConnection>(context_, runtime(), pool(), listener_info(),
-                                                AcceptedClient{});
+    auto made = std::make_unique<TcpConnection>(route(), AcceptedClient{});
     Forwarded& added = *made;
     table_.add(std::move(made));
     return added;

@@ -56,12 +56,16 @@ class RelayTest : public LoopTest {
     return std::make_shared<const ListenerInfo>(
         ListenerInfo{netns, 7, "0.0.0.0:8000", 0, traffic_});
   }
+  std::shared_ptr<const RelayRoute> route() {
+    return std::make_shared<const RelayRoute>(
+        RelayRoute{context_, runtime(), pool(), listener_info()});
+  }
   [[nodiscard]] const TrafficCounters& traffic() const { return *traffic_; }
 
   /// A connection of `client`, in the table and started.
   TcpConnection& serve(UniqueFd client) {
     auto made = std::make_unique<TcpConnection>(
-        context_, runtime(), pool(), listener_info(),
+        route(),
         AcceptedClient{std::move(client), IpEndpoint{*IpAddress::parse("192.0.2.1"), 5000}});
     TcpConnection& connection = *made;
     context_.connections().add(std::move(made));
