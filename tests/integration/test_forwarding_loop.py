@@ -149,6 +149,19 @@ def test_nor_does_one_that_said_nothing_where_the_circle_cannot_be_seen(lab: Lab
     assert len(daemon.descriptors()) < 20
 
 
+def test_per_source_ends_a_circle_that_cannot_be_seen(lab: Lab) -> None:
+    """One whose first client has said something, and a reset that comes behind it."""
+    _rewrite_source(lab)
+    one, two = _by_names(lab)
+    daemon = lab.daemon(one | {"per_source": {"rate": "20/s"}}, two)
+    client = lab.connect(lab.host, ("127.0.0.1", 8001))
+    client.send(b"x")
+    client.reset()
+    assert daemon.log.wait_for(event="connection_failed")["reason"] == "per_source_rate"
+    wait_until(lambda: _is_quiet(daemon), "nothing goes round any more")
+    assert len(daemon.descriptors()) < 20
+
+
 def test_a_circle_that_cannot_be_seen_is_survived(lab: Lab) -> None:
     """Where the source is rewritten descriptors are the bound; nothing spins, others go on."""
     _rewrite_source(lab)
