@@ -64,6 +64,8 @@ Result<ZonedAddress> parse_bracketed(std::string_view inside) {
 }  // namespace
 
 Result<Endpoint> split_endpoint(std::string_view text) {
+  if (text.find("://") != std::string_view::npos)
+    return Error("a URL is no address; expected ADDRESS:PORT");
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || text.ends_with(']'))
     return missing_port();

@@ -27,8 +27,9 @@ bool is_word(std::string_view text, std::size_t most, std::string_view others) {
   });
 }
 
+/// RFC 1123, and '_', which container runtimes and {netns} bring.
 bool is_label(std::string_view text) {
-  return is_word(text, kLongestLabel, "-") && text.front() != '-' && text.back() != '-';
+  return is_word(text, kLongestLabel, "-_") && text.front() != '-' && text.back() != '-';
 }
 
 bool are_labels(std::string_view text) {
@@ -88,7 +89,7 @@ Result<std::string> parse_host_name(std::string_view text) {
   const std::string_view name = text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
   if (name.size() > kLongestHostName || !are_labels(name))
     return Error(
-        "not a host name; allowed: labels of 1 to 63 letters, digits and inner '-', "
+        "not a host name; allowed: labels of 1 to 63 letters, digits, '_' and inner '-', "
         "joined by '.'");
   const std::string_view last = name.substr(name.rfind('.') + 1);
   if (std::all_of(last.begin(), last.end(), is_digit))

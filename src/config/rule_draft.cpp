@@ -45,6 +45,23 @@ void check_protocol_of_addresses(const RuleDraft& draft, FaultList& faults) {
   }
 }
 
+/// A target of a family that `source` has no address of could never be connected to. Which
+/// addresses a name has is not known here.
+void check_families_of_source(const RuleDraft& draft, FaultList& faults) {
+  const UpstreamConfig& upstream = draft.rule.upstream;
+  for (std::size_t i = 0; i < upstream.targets.size() && !upstream.source.empty(); ++i) {
+    const TargetSpec& target = upstream.targets[i];
+    if (target.kind != TargetSpec::Kind::Address)
+      continue;
+    const bool v6 = target.addresses.front().address.is_v6();
+    if (std::none_of(upstream.source.begin(), upstream.source.end(),
+                     [&](const IpNetwork& one) { return one.address().is_v6() == v6; }))
+      faults.add(draft.target_positions[i], std::string("upstream: 'source' has no IPv") +
+                                                (v6 ? '6' : '4') +
+                                                " address to connect from to this target");
+  }
+}
+
 /// A `listen` whose length is not `size`, or null.
 const ListenSpec* find_other_size(const ForwardRule& rule, int size) {
   const auto other = std::find_if(rule.listen.begin(), rule.listen.end(),
@@ -80,6 +97,7 @@ std::string rule_label(const RuleDraft& draft) {
 
 void check_rule(const RuleDraft& draft, FaultList& faults) {
   check_ranges(draft, faults);
+  check_families_of_source(draft, faults);
   if (!draft.protocol_is_known)
     return;
   check_protocol_of_options(draft, faults);

@@ -14,8 +14,10 @@ void RuleRuntimes::adopt(const Config& config) {
     }
     current_.emplace(rule.name, std::make_unique<RuleRuntime>(rule));
   }
-  for (auto& [name, runtime] : former)
+  for (auto& [name, runtime] : former) {
+    runtime->retire();
     former_.push_back(std::move(runtime));
+  }
 }
 
 void RuleRuntimes::drain_gone() {

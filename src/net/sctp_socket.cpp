@@ -63,7 +63,7 @@ std::vector<std::byte> pack(std::span<const SocketAddress> addresses) {
   return packed;
 }
 
-/// What sctp_getladdrs(3) gives.
+/// What sctp_getladdrs(3) and sctp_getpaddrs(3) give.
 std::vector<SocketAddress> unpack(const sockaddr* packed, int count) {
   std::vector<SocketAddress> addresses(static_cast<std::size_t>(count));
   const auto* bytes = reinterpret_cast<const std::byte*>(packed);
@@ -75,6 +75,24 @@ std::vector<SocketAddress> unpack(const sockaddr* packed, int count) {
     bytes += size;
   }
   return addresses;
+}
+
+std::vector<SocketAddress> local_addresses(int fd) {
+  sockaddr* packed = nullptr;
+  const int count = ::sctp_getladdrs(fd, 0, &packed);
+  if (count <= 0)
+    return {};
+  std::vector<SocketAddress> found = unpack(packed, count);
+  ::sctp_freeladdrs(packed);
+  return found;
+}
+
+std::vector<IpEndpoint> endpoints_of(const std::vector<SocketAddress>& addresses) {
+  std::vector<IpEndpoint> endpoints;
+  endpoints.reserve(addresses.size());
+  for (const SocketAddress& address : addresses)
+    endpoints.push_back(address.endpoint());
+  return endpoints;
 }
 
 }  // namespace
@@ -125,18 +143,27 @@ Result<void> bind_sctp(int fd, std::span<const SocketAddress> addresses) {
 }
 
 bool is_sctp_bound_to(int fd, std::span<const SocketAddress> addresses) {
-  sockaddr* bound = nullptr;
-  const int count = ::sctp_getladdrs(fd, 0, &bound);
-  if (count <= 0)
-    return false;
-  const std::vector<SocketAddress> found = unpack(bound, count);
-  ::sctp_freeladdrs(bound);
+  const std::vector<SocketAddress> found = local_addresses(fd);
   return found.size() == addresses.size() &&
          std::all_of(addresses.begin(), addresses.end(), [&](const SocketAddress& wanted) {
            return std::any_of(found.begin(), found.end(), [&](const SocketAddress& one) {
              return one.endpoint() == wanted.endpoint() && one.scope() == wanted.scope();
            });
          });
+}
+
+std::vector<IpEndpoint> sctp_local_endpoints(int fd) {
+  return endpoints_of(local_addresses(fd));
+}
+
+std::vector<IpEndpoint> sctp_peer_endpoints(int fd) {
+  sockaddr* packed = nullptr;
+  const int count = ::sctp_getpaddrs(fd, 0, &packed);
+  if (count <= 0)
+    return {};
+  const std::vector<SocketAddress> found = unpack(packed, count);
+  ::sctp_freepaddrs(packed);
+  return endpoints_of(found);
 }
 
 Result<void> connect_sctp(int fd, std::span<const SocketAddress> addresses) {

@@ -11,6 +11,11 @@ namespace {
 constexpr int kAcceptBudget = 64;
 constexpr Duration kPause{100};
 
+bool is_reset(int fd) {
+  char byte;
+  return ::recv(fd, &byte, sizeof byte, MSG_PEEK) < 0 && errno != EAGAIN;
+}
+
 }  // namespace
 
 AcceptingListener::AcceptingListener(RelayContext& context, RuleRuntime& runtime,
@@ -46,6 +51,9 @@ Result<void> AcceptingListener::start() {
 }
 
 void AcceptingListener::on_readable(std::uint32_t /*events*/) noexcept {
+  waited_ = context_.loop_trace().is_wary() && !waited_;
+  if (waited_)
+    return;
   for (int i = 0; i < kAcceptBudget; ++i)
     if (accept_one() == AcceptStep::Done)
       return;
@@ -75,6 +83,7 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
     if (accepting_)
       ++info().traffic->accept_paused[PauseReason::MaxConnections];
     set_accepting(false);
+    context_.loop_guard().look_at_limit(context_.loop().now());
     return AcceptStep::Done;
   }
   if (!context_.reserve().hold()) {
@@ -87,7 +96,7 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (!socket)
     return on_accept_error(errno);
   AcceptedClient client{std::move(socket), peer.endpoint()};
-  if (context_.loop_guard().is_due() && breaks_loop(client))
+  if (turns_away(client))
     return AcceptStep::Accepted;
   std::optional<Reason> refused;
   // Behind another proxy it is the header that says who the client is.
@@ -96,20 +105,42 @@ AcceptingListener::AcceptStep AcceptingListener::accept_one() {
   if (refused)
     refuse(std::move(client), *refused);
   else
-    serve(std::move(client));
+    context_.loop_trace().note(serve(std::move(client)));
   return AcceptStep::Accepted;
 }
 
-/// Whether the client came from ourselves, in a circle. It is reset then.
-bool AcceptingListener::breaks_loop(AcceptedClient& client) {
-  const auto from_rule = context_.loop_guard().break_loop(info(), client.address);
-  if (!from_rule)
+/// Whether the client came from ourselves in a circle, or is gone by now. It is reset then.
+bool AcceptingListener::turns_away(AcceptedClient& client) {
+  context_.loop_trace().count_client();
+  if (closes_loop(client)) {
+    ++info().traffic->connections_failed[Reason::ForwardingLoop];
+  } else if (context_.loop_trace().is_wary() && is_reset(client.socket.get())) {
+    runtime().connection_began(*info().traffic);
+    write_record(client, Reason::ClientReset);
+    runtime().connection_ended(*info().traffic, Reason::ClientReset);
+  } else {
     return false;
+  }
   reset_on_close(client.socket.get());
   client.socket.close();
-  ++info().traffic->connections_failed[Reason::ForwardingLoop];
-  log_forwarding_loop(context_.log(), runtime(), info(), client.address, *from_rule);
   return true;
+}
+
+bool AcceptingListener::closes_loop(const AcceptedClient& client) {
+  LoopGuard& guard = context_.loop_guard();
+  LoopTrace& trace = context_.loop_trace();
+  const bool may_know = trace.may_know(runtime().rule().protocol, client.address);
+  if (!may_know && !guard.is_due())
+    return false;
+  const Newcomer newcomer{info(), runtime(), client.address,
+                          socket_ends(client.socket.get()).local};
+  const TimePoint now = context_.loop().now();
+  if (guard.is_due() && guard.breaks_loop(newcomer, now))
+    return true;
+  const auto from_rule = may_know ? trace.follow(newcomer, now) : std::nullopt;
+  if (from_rule)
+    log_forwarding_loop(context_.log(), runtime(), info(), client.address, *from_rule);
+  return from_rule.has_value();
 }
 
 AcceptingListener::AcceptStep AcceptingListener::on_accept_error(int error) {
@@ -149,16 +180,21 @@ void AcceptingListener::refuse(AcceptedClient client, Reason reason) {
   reset_on_close(client.socket.get());
   client.socket.close();
   ++info().traffic->connections_failed[reason];
+  write_record(client, reason);
+}
+
+void AcceptingListener::write_record(const AcceptedClient& client, Reason reason) {
   if (!context_.logs_connections())
     return;
   const std::string peer = client.address.to_string();
-  context_.log().write({.event = log_event::kConnectionFailed,
-                        .rule = runtime().rule().name,
-                        .netns = info().netns,
-                        .protocol = to_string(runtime().rule().protocol),
-                        .client = peer,
-                        .listener = info().address,
-                        .reason = to_string(reason)});
+  context_.log().write(
+      {.event = is_failure(reason) ? log_event::kConnectionFailed : log_event::kConnectionClosed,
+       .rule = runtime().rule().name,
+       .netns = info().netns,
+       .protocol = to_string(runtime().rule().protocol),
+       .client = peer,
+       .listener = info().address,
+       .reason = to_string(reason)});
 }
 
 void AcceptingListener::pause(PauseReason reason, int error) {
@@ -174,6 +210,7 @@ void AcceptingListener::pause(PauseReason reason, int error) {
                           .reason = to_string(reason),
                           .more = {{"error", errno_text(error)},
                                    {"next", "clients wait in the backlog; it resumes by itself"}}});
+  context_.loop_guard().look_at_limit(context_.loop().now());
 }
 
 void AcceptingListener::on_resume() noexcept {

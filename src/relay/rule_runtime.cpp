@@ -50,6 +50,11 @@ void RuleRuntime::prune_pools() {
   std::erase_if(pools_, [](const auto& one) { return one.second.use_count() == 1; });
 }
 
+void RuleRuntime::retire() {
+  for (auto& [key, pool] : pools_)
+    pool->stop_probing();
+}
+
 void RuleRuntime::leave_gone_netns() {
   for (auto& [key, pool] : pools_)
     pool->leave_gone_netns();

@@ -463,6 +463,14 @@ ForwardedStatus SctpAssociation::status() const {
           upstream_.received};
 }
 
+std::optional<IpEndpoint> SctpAssociation::upstream_local() const {
+  return connector_ ? connector_->local() : local_endpoint(upstream_.fd.get());
+}
+
+SocketEnds SctpAssociation::upstream_ends() const {
+  return connector_ ? connector_->ends() : socket_ends(upstream_.fd.get());
+}
+
 void SctpAssociation::end(Reason reason) {
   if (state_ != State::Closed)
     finish(reason, true);

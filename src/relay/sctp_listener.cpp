@@ -17,8 +17,8 @@ Result<std::unique_ptr<SctpListener>> SctpListener::create(RelayContext& context
   return listener;
 }
 
-void SctpListener::serve(AcceptedClient client) {
-  begin<SctpAssociation>(std::move(client));
+Forwarded& SctpListener::serve(AcceptedClient client) {
+  return begin<SctpAssociation>(std::move(client));
 }
 
 bool SctpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

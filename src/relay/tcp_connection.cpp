@@ -440,6 +440,10 @@ std::optional<IpEndpoint> TcpConnection::upstream_local() const {
   return connector_ ? connector_->local() : local_endpoint(upstream_.fd.get());
 }
 
+SocketEnds TcpConnection::upstream_ends() const {
+  return connector_ ? connector_->ends() : socket_ends(upstream_.fd.get());
+}
+
 void TcpConnection::end(Reason reason) {
   if (state_ != State::Closed)
     finish(reason, true);

@@ -17,8 +17,8 @@ Result<std::unique_ptr<TcpListener>> TcpListener::create(RelayContext& context,
   return listener;
 }
 
-void TcpListener::serve(AcceptedClient client) {
-  begin<TcpConnection>(std::move(client));
+Forwarded& TcpListener::serve(AcceptedClient client) {
+  return begin<TcpConnection>(std::move(client));
 }
 
 bool TcpListener::retune(int fd, const ForwardRule& before, const ForwardRule& after) {

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/net/udp_options.hpp"
 #include "nsrelay/relay/forwarding_log.hpp"
 #include "nsrelay/relay/udp_session.hpp"
@@ -103,14 +104,18 @@ UdpSession* UdpDownstream::session_of(const ReceivedDatagrams& one) {
   return known != nullptr ? known : start_session(one.path, one.run.count());
 }
 
-/// Whether a datagram of `peer` came from ourselves, in a circle.
-bool UdpDownstream::breaks_loop(const IpEndpoint& peer) {
-  if (!context_.loop_guard().is_due())
-    return false;
-  const auto from_rule = context_.loop_guard().break_loop(listener_->info(), peer);
-  if (from_rule)
-    log_forwarding_loop(context_.log(), *runtime_, listener_->info(), peer, *from_rule);
-  return from_rule.has_value();
+/// Whether a datagram that came by `path` came from ourselves, in a circle.
+bool UdpDownstream::breaks_loop(const DatagramPath& path) {
+  return context_.loop_guard().is_due() &&
+         context_.loop_guard().breaks_loop({listener_->info(), *runtime_, path.peer, {local(path)}},
+                                           context_.loop().now());
+}
+
+IpEndpoint UdpDownstream::local(const DatagramPath& path) const {
+  IpEndpoint bound = local_endpoint(socket_.get()).value_or(IpEndpoint{});
+  if (!path.local.is_any())
+    bound.ip = path.local;
+  return bound;
 }
 
 UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t datagrams) {
@@ -123,8 +128,10 @@ UdpSession* UdpDownstream::start_session(const DatagramPath& path, std::uint64_t
     refused = DropReason::MaxSessions;
   else if (!context_.reserve().hold())
     refused = DropReason::OutOfDescriptors;
-  if (!refused && breaks_loop(path.peer))
+  if (!refused && breaks_loop(path))
     refused = DropReason::ForwardingLoop;
+  if (refused == DropReason::MaxSessions || refused == DropReason::OutOfDescriptors)
+    context_.loop_guard().look_at_limit(context_.loop().now());
   SourceLease source;
   if (!refused)
     refused = drop_reason_of(runtime_->refuses(path.peer.ip, context_.loop().now(), source));

@@ -130,6 +130,11 @@ bool UdpSession::forward(DatagramSender& batch) {
     batch.for_each_rest([this](const DatagramRun& run) { keep(run); });
     return true;
   }
+  if (state_ == State::Closed) {  // by the LoopGuard, after it was found for this batch
+    batch.for_each_rest(
+        [this](const DatagramRun& run) { drop(DropReason::ForwardingLoop, run.count()); });
+    return true;
+  }
   const int error = send_to_upstream(batch);
   if (error != 0)
     fail(error);
@@ -242,6 +247,10 @@ ForwardedStatus UdpSession::status() const {
   return {listener_,           path_.peer, state_ == State::Connecting ? "" : upstream_name_,
           pool_->netns().name, began_,     received_.bytes,
           sent_.bytes};
+}
+
+SocketEnds UdpSession::client_ends() const {
+  return {{downstream_->local(path_)}, {path_.peer}};
 }
 
 void UdpSession::end(Reason reason) {

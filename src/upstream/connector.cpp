@@ -128,6 +128,18 @@ std::string Connector::target() const {
              : describe(current(), request_.port_offset);
 }
 
+SocketEnds Connector::ends() const {
+  SocketEnds ends;
+  if (pool_.protocol() == Protocol::Sctp)
+    ends.local = sctp_local_endpoints(socket_.get());
+  else if (const auto end = local())
+    ends.local = {*end};
+  if (!address_.is_unix())  // the kernel does not tell before it is connected
+    for (const SocketAddress& address : endpoint_)
+      ends.remote.push_back(address.endpoint());
+  return ends;
+}
+
 void Connector::advance() {
   while (next_address())
     if (attempt() == Step::InProgress)
@@ -207,14 +219,24 @@ void Connector::load_target() {
   }
 }
 
-/// All of them, beginning with the one whose turn it is, or that the client's hash says.
+/// All that the rule has a source for, beginning with the one whose turn it is, or that the
+/// client's hash says.
 void Connector::load_addresses(const std::vector<IpAddress>& addresses) {
   const std::size_t first = pool_.balance() == Balance::SourceHash
                                 ? address_for_client(addresses, request_.client)
                                 : lease_.take_address_turn();
   const std::uint16_t port = port_of(current(), request_.port_offset);
-  for (std::size_t i = addresses.size(); i-- > 0;)  // the last one is tried first
-    addresses_.emplace_back(IpEndpoint{addresses[(first + i) % addresses.size()], port});
+  for (std::size_t i = addresses.size(); i-- > 0;) {  // the last one is tried first
+    const IpAddress& address = addresses[(first + i) % addresses.size()];
+    if (has_source_for(address))
+      addresses_.emplace_back(IpEndpoint{address, port});
+  }
+  if (addresses_.empty() && !addresses.empty())
+    fail(Reason::SourceAbsent, "no address of `source` is of the target's family");
+}
+
+bool Connector::has_source_for(const IpAddress& address) const {
+  return pool_.sources().empty() || pool_.sources().size(address.is_v6()) > 0;
 }
 
 void Connector::on_resolved() noexcept {
@@ -261,8 +283,6 @@ Result<void> Connector::find_endpoint(const Netns& netns) {
 
 Connector::Step Connector::attempt_from_sources(const Netns& netns) {
   const bool v6 = address_.family() == AF_INET6;
-  if (pool_.sources().size(v6) == 0)
-    return fail(Reason::ConnectFailed, "no source address of the target's family");
   SourcePool& sources = pool_.sources();
   const IpEndpoint target = address_.endpoint();
   const std::size_t most = std::min(kMostSourcesTried, sources.size(v6));
@@ -426,8 +446,9 @@ void Connector::on_timer() noexcept {
   if (resolving_) {
     waiter_.cancel();
     resolving_ = false;
-    load_addresses(pool_.resolver().addresses_of(current().host));  // the last good ones, if any
-    if (addresses_.empty())
+    const auto& addresses = pool_.resolver().addresses_of(current().host);
+    load_addresses(addresses);  // the last good ones, if any
+    if (addresses.empty())
       fail(Reason::ConnectTimeout, "the name " + current().host + " was not resolved in time");
   } else if (!socket_) {  // a Unix listener whose backlog was full
     if (attempt() == Step::InProgress)

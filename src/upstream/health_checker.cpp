@@ -17,6 +17,12 @@ class HealthChecker::Probe {
         timer_(loop.timers(), Delegate<void()>::to<&Probe::on_timer>(this)) {
     timer_.start(loop.now() + first_after);
   }
+  ~Probe() {
+    if (connector_)
+      connector_->cancel();
+  }
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
 
   void leave_gone_netns() {
     if (!connector_ || pool_.netns().is(connector_->netns_cookie()))

@@ -100,8 +100,10 @@ bool Resolver::open_channel() {
   options.resolvconf_path = configuration_.path.data();
   options.sock_state_cb = &Resolver::on_socket_state;
   options.sock_state_cb_data = this;
+  // Where a server answers for one family only (many drop questions for AAAA) the name is known
+  // when the library gives up: after 3 s, which is less than connect_timeout is by itself.
   options.timeout = 1000;
-  options.tries = 3;
+  options.tries = 2;
   cookie_ = from_->netns ? from_->netns->cookie() : 0;
   constexpr int kMask =
       ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_RESOLVCONF;

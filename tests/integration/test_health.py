@@ -6,7 +6,7 @@ from typing import Any
 from harness import linux
 from harness.daemon import rule
 from harness.lab import Lab
-from harness.peers import Peer, tell
+from harness.peers import Peer, echo, ping, tell
 from harness.waiting import wait_until
 
 HEALTH = {"interval": "50ms", "timeout": "200ms", "type": "connect"}
@@ -84,3 +84,18 @@ def test_a_name_is_probed_too(lab: Lab) -> None:
     wait_until(lambda: server.accepted, "a probe")
     server.stop_listening()
     assert daemon.log.wait_for(event="upstream_down")["upstream"] == "localhost:9000"
+
+
+def test_targets_of_a_rule_that_changed_are_not_probed_any_more(lab: Lab) -> None:
+    """Though a connection under the former rule goes on."""
+    a = lab.netns("a")
+    former = lab.server(lab.host, ("127.0.0.1", 9000), echo)
+    later = lab.server(lab.host, ("127.0.0.1", 9001), echo)
+    daemon = lab.daemon(rule(netns=a.name, upstream=_upstream("127.0.0.1:9000")))
+    client = lab.connect(a)
+    ping(client)
+    daemon.reload([rule(netns=a.name, upstream=_upstream("127.0.0.1:9001"))])
+    probed, begin = former.accepted, later.accepted
+    wait_until(lambda: later.accepted > begin + 5, "the new target is probed")
+    assert former.accepted <= probed + 1, "one may have been under way"
+    ping(client)

@@ -297,3 +297,28 @@ def test_resolv_conf_that_changes_is_read_again(lab: Lab) -> None:
             return False
 
     wait_until(is_answered, "the new server is asked")
+
+
+def test_a_server_that_drops_questions_for_aaaa_is_good_enough(lab: Lab) -> None:
+    answer = bytes.fromhex("c00c 0001 0001 0000 003c 0004 7f00 0001")
+
+    def serve(question: bytes) -> bytes | None:
+        kind = question.index(b"\0", 12) + 1
+        if question[kind : kind + 2] != b"\0\1":
+            return None
+        header = question[:2] + bytes.fromhex("8180 0001 0001 0000 0000")
+        return header + question[12 : kind + 4] + answer
+
+    lab.udp_server(lab.host, ("127.0.0.1", 53), answer=serve)
+    lab.host.write_etc("resolv.conf", "nameserver 127.0.0.1\n")
+    link = lab.link(script=echo, upstream="app.example:9000")
+    ping(link.connect())
+    assert not link.log.records(event="upstream_failed")
+
+
+def test_names_as_container_runtimes_make_them(lab: Lab) -> None:
+    """With underscores, which c-ares takes too, and without a dot, by the search list."""
+    _name_server(lab, "--host-record=my_app_1.example,127.0.0.1")
+    lab.host.write_etc("resolv.conf", RESOLVER + "search example\n")
+    link = lab.link(script=echo, upstream="my_app_1:9000")
+    ping(link.connect())

@@ -141,3 +141,19 @@ def test_metrics_tell_how_near_to_the_end_each_source_is(lab: Lab) -> None:
     assert page.get("nsrelay_upstream_up", **labels) == 1
     assert page.get("nsrelay_upstream_connections", **labels) == PORTS
     assert page.get("nsrelay_upstream_failures_total", **labels) == 0
+
+
+def test_of_a_name_the_addresses_of_the_sources_family_are_used(lab: Lab) -> None:
+    lab.host.write_etc("hosts", "127.0.0.1 app.example\n::1 app.example\n::1 six.example\n")
+    lab.host.write_etc("resolv.conf", "nameserver 127.0.0.1\n")
+    a = lab.netns("a")
+    lab.server(lab.host, ("127.0.0.1", 9000), echo)
+    upstream = {"targets": ["app.example:9000"], "source": "127.0.0.7"}
+    six = {"targets": ["six.example:9000"], "source": "127.0.0.7"}
+    daemon = lab.daemon(rule(netns=a.name, upstream=upstream),
+                        rule("six", netns=a.name, listen="0.0.0.0:8001", upstream=six))
+    for _ in range(4):
+        ping(lab.connect(a))
+    assert not daemon.log.records(event="upstream_failed")
+    lab.connect(a, ("127.0.0.1", 8001)).expect_reset()
+    assert daemon.log.wait_for(event="connection_failed")["reason"] == "source_absent"

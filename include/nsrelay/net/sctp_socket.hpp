@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "nsrelay/base/byte_size.hpp"
 #include "nsrelay/base/result.hpp"
@@ -55,6 +56,11 @@ Result<void> bind_sctp(int fd, std::span<const SocketAddress> addresses);
 
 /// Whether the socket is bound to exactly these addresses and their port.
 bool is_sctp_bound_to(int fd, std::span<const SocketAddress> addresses);
+
+/// Every address of this end, and of the peer's, of the association that the socket has. A socket
+/// that was bound to no address has all of its namespace. Empty where the kernel does not tell.
+std::vector<IpEndpoint> sctp_local_endpoints(int fd);
+std::vector<IpEndpoint> sctp_peer_endpoints(int fd);
 
 /// Begins an association with an endpoint of one or several addresses (sctp_connectx(3)); it is set
 /// up in the background. All of one family and port.

@@ -7,6 +7,7 @@
 #include "nsrelay/event/io_watcher.hpp"
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/relay/accepted_client.hpp"
+#include "nsrelay/relay/forwarded.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/relay_route.hpp"
 
@@ -38,8 +39,8 @@ class AcceptingListener : public Listener {
   /// Starts accepting. Fails with the error of epoll_ctl(2).
   Result<void> start();
 
-  /// Forwards an admitted client: begins a connection.
-  virtual void serve(AcceptedClient client) = 0;
+  /// Forwards an admitted client: begins a connection, which may have ended when this returns.
+  virtual Forwarded& serve(AcceptedClient client) = 0;
 
   /// Gives the open socket `fd` of the rule `before` the options of `after`, as far as an open one
   /// can have them; false where it takes a new one.
@@ -47,11 +48,12 @@ class AcceptingListener : public Listener {
 
   /// Puts a connection into the table and starts it.
   template <class Connection>
-  void begin(AcceptedClient client) {
+  Connection& begin(AcceptedClient client) {
     auto made = std::make_unique<Connection>(route(), std::move(client));
     Connection& connection = *made;
     context_.connections().add(std::move(made));
     connection.start();
+    return connection;
   }
 
  private:
@@ -63,9 +65,11 @@ class AcceptingListener : public Listener {
   void on_resume() noexcept;
   void on_room() noexcept;
   AcceptStep accept_one();
-  bool breaks_loop(AcceptedClient& client);
+  bool turns_away(AcceptedClient& client);
+  bool closes_loop(const AcceptedClient& client);
   AcceptStep on_accept_error(int error);
   void refuse(AcceptedClient client, Reason reason);
+  void write_record(const AcceptedClient& client, Reason reason);
   void pause(PauseReason reason, int error);
   void set_accepting(bool accepting);
 
@@ -75,6 +79,7 @@ class AcceptingListener : public Listener {
   IoWatcher watcher_;
   Timer resume_timer_;
   bool accepting_ = true;
+  bool waited_ = false;  ///< let resets pass in the last iteration
 };
 
 }  // namespace nsrelay

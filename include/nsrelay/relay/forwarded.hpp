@@ -8,6 +8,7 @@
 
 #include "nsrelay/event/timer_queue.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/net/socket_ends.hpp"
 #include "nsrelay/relay/listener.hpp"
 #include "nsrelay/relay/rule_runtime.hpp"
 #include "nsrelay/telemetry/reason.hpp"
@@ -42,12 +43,17 @@ class Forwarded {
   /// 0 before that.
   [[nodiscard]] virtual std::uint64_t upstream_cookie() const = 0;
   [[nodiscard]] virtual ForwardedStatus status() const = 0;
-  /// Who is connected to the listener, whatever a PROXY header says; meaningful where
-  /// upstream_local() is.
+
+  // What LoopGuard goes by.
+  [[nodiscard]] virtual TimePoint began() const { return {}; }
+  /// Who is connected to the listener, whatever a PROXY header says.
   [[nodiscard]] virtual IpEndpoint peer() const { return {}; }
   /// Where the upstream's socket is bound; nothing while there is none, or where it is no IP
-  /// socket.
+  /// socket. Of several SCTP addresses it is any.
   [[nodiscard]] virtual std::optional<IpEndpoint> upstream_local() const { return std::nullopt; }
+  /// Both ends of the client's socket, and of the upstream's.
+  [[nodiscard]] virtual SocketEnds client_ends() const { return {}; }
+  [[nodiscard]] virtual SocketEnds upstream_ends() const { return {}; }
 
  private:
   friend class ConnectionTable;

@@ -18,6 +18,7 @@
 #include "nsrelay/relay/connection_table.hpp"
 #include "nsrelay/relay/lingering_sockets.hpp"
 #include "nsrelay/relay/loop_guard.hpp"
+#include "nsrelay/relay/loop_trace.hpp"
 #include "nsrelay/relay/stream_mover.hpp"
 #include "nsrelay/telemetry/log.hpp"
 #include "nsrelay/telemetry/traffic_table.hpp"
@@ -45,6 +46,7 @@ class RelayContext {
   DescriptorReserve& reserve() { return reserve_; }
   ConnectionTable& connections() { return connections_; }
   LoopGuard& loop_guard() { return loop_guard_; }
+  LoopTrace& loop_trace() { return loop_trace_; }
   [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
   TrafficTable& traffic() { return traffic_; }
@@ -100,7 +102,8 @@ class RelayContext {
   std::optional<TimePoint> last_pause_;
   std::unordered_map<std::uint64_t, NoSctp> no_sctp_;  // by cookie
   bool logs_connections_ = true;
-  LoopGuard loop_guard_{connections_};
+  LoopGuard loop_guard_{connections_, log_};
+  LoopTrace loop_trace_;
   ConnectionTable connections_;  // last: connections use all of the above until they are gone
 };
 

@@ -72,6 +72,9 @@ class RuleRuntime {
   /// Lets go of pools that no listener and no connection uses: of namespaces that are gone.
   void prune_pools();
 
+  /// The rule is another one now, or gone: no listener uses it any more, connections may.
+  void retire();
+
   /// Lets go of namespaces that are gone and that only a question for a name still uses.
   void leave_gone_netns();
 

@@ -53,6 +53,11 @@ class SctpAssociation final : public Forwarded {
   [[nodiscard]] RuleRuntime& runtime() const override { return route_->runtime; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
   [[nodiscard]] ForwardedStatus status() const override;
+  [[nodiscard]] TimePoint began() const override { return began_; }
+  [[nodiscard]] IpEndpoint peer() const override { return client_address_; }
+  [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override;
+  [[nodiscard]] SocketEnds client_ends() const override { return socket_ends(client_.fd.get()); }
+  [[nodiscard]] SocketEnds upstream_ends() const override;
 
  private:
   /// One of the two sockets, and the messages that come from it.

@@ -19,7 +19,7 @@ class SctpListener final : public AcceptingListener {
  private:
   using AcceptingListener::AcceptingListener;
 
-  void serve(AcceptedClient client) override;
+  Forwarded& serve(AcceptedClient client) override;
   bool retune(int fd, const ForwardRule& before, const ForwardRule& after) override;
 };
 

@@ -60,8 +60,11 @@ class TcpConnection final : public Forwarded {
   [[nodiscard]] RuleRuntime& runtime() const override { return route_->runtime; }
   [[nodiscard]] std::uint64_t upstream_cookie() const override;
   [[nodiscard]] ForwardedStatus status() const override;
+  [[nodiscard]] TimePoint began() const override { return began_; }
   [[nodiscard]] IpEndpoint peer() const override;
   [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override;
+  [[nodiscard]] SocketEnds client_ends() const override { return socket_ends(client_.fd.get()); }
+  [[nodiscard]] SocketEnds upstream_ends() const override;
 
  private:
   /// What only the connections of some rules have.

@@ -54,6 +54,9 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   /// Sends replies to clients, see DatagramSender::send().
   int send(DatagramSender& batch) { return batch.send(socket_.get(), false, segmentation_); }
 
+  /// Where a datagram that came by `path` had been sent to.
+  [[nodiscard]] IpEndpoint local(const DatagramPath& path) const;
+
   /// `session` has ended.
   void forget(const UdpSession& session);
 
@@ -69,7 +72,7 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   void deliver(UdpSession& session, std::span<const ReceivedDatagrams> received,
                UdpSession** sessions);
   UdpSession* start_session(const DatagramPath& path, std::uint64_t datagrams);
-  bool breaks_loop(const IpEndpoint& peer);
+  bool breaks_loop(const DatagramPath& path);
   void drop(DropReason reason, std::uint64_t datagrams);
 
   RelayContext& context_;

@@ -72,6 +72,9 @@ class UdpSession final : public Forwarded {
   [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override {
     return local_endpoint(upstream_.get());
   }
+  [[nodiscard]] TimePoint began() const override { return began_; }
+  [[nodiscard]] SocketEnds client_ends() const override;
+  [[nodiscard]] SocketEnds upstream_ends() const override { return socket_ends(upstream_.get()); }
 
  private:
   void set_state(State state) { state_ = state; }

@@ -11,6 +11,7 @@
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/sctp_socket.hpp"
 #include "nsrelay/net/socket_address.hpp"
+#include "nsrelay/net/socket_ends.hpp"
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/telemetry/reason.hpp"
 #include "nsrelay/upstream/upstream_pool.hpp"
@@ -104,6 +105,8 @@ class Connector {
   [[nodiscard]] const SocketAddress& address() const { return address_; }
   /// Where the socket of the current attempt is bound, see local_endpoint().
   [[nodiscard]] std::optional<IpEndpoint> local() const { return local_endpoint(socket_.get()); }
+  /// Both ends of that socket, while it is being connected too.
+  [[nodiscard]] SocketEnds ends() const;
   [[nodiscard]] bool is_unix() const { return address_.is_unix(); }
   [[nodiscard]] bool is_v6() const { return address_.family() == AF_INET6; }
 
@@ -122,6 +125,7 @@ class Connector {
   [[nodiscard]] Duration connect_timeout() const;
   void leave_target();
   void load_addresses(const std::vector<IpAddress>& addresses);
+  [[nodiscard]] bool has_source_for(const IpAddress& address) const;
   Step attempt();
   Step attempt_from_sources(const Netns& netns);
   Result<void> find_endpoint(const Netns& netns);

@@ -48,6 +48,9 @@ class UpstreamPool {
   /// Lets go of a namespace that is gone and that only questions and probes still use.
   void leave_gone_netns();
 
+  /// No connection comes any more: those that run need no probes.
+  void stop_probing() { health_checker_.reset(); }
+
   /// Adds `target` to what a connection has tried.
   void add_tried(TriedTargets& tried, const TargetState& target) const;
 

@@ -88,7 +88,7 @@ class Lab:
 
     def udp_server(
         self, netns: Netns, address: UdpAddress = ("127.0.0.1", 9000),
-        answer: Callable[[bytes], bytes] | None = None,
+        answer: Callable[[bytes], bytes | None] | None = None,
     ) -> UdpServer:
         """A bound UDP peer."""
         made = UdpServer(netns, address, answer)

@@ -115,10 +115,14 @@ class UdpPeer:
 
 
 class UdpServer(UdpPeer):
-    """A bound UDP socket; with `answer` a thread sends back what it makes of each datagram."""
+    """A bound UDP socket; with `answer` a thread sends back what it makes of each datagram, if
+    anything."""
 
     def __init__(
-        self, netns: Netns, address: UdpAddress, answer: Callable[[bytes], bytes] | None = None
+        self,
+        netns: Netns,
+        address: UdpAddress,
+        answer: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         super().__init__(netns, bind=address)
         self._thread: threading.Thread | None = None
@@ -127,7 +131,7 @@ class UdpServer(UdpPeer):
             self._thread = threading.Thread(target=self._serve, args=(answer,), daemon=True)
             self._thread.start()
 
-    def _serve(self, answer: Callable[[bytes], bytes]) -> None:
+    def _serve(self, answer: Callable[[bytes], bytes | None]) -> None:
         while True:
             try:
                 if not select.select([self.sock], [], [], 0.1)[0]:
@@ -135,7 +139,9 @@ class UdpServer(UdpPeer):
                         return
                     continue
                 got = self.recv()
-                self.send(answer(got.data), got.sender, got.traffic_class)
+                said = answer(got.data)
+                if said is not None:
+                    self.send(said, got.sender, got.traffic_class)
             except (OSError, ValueError):
                 if self._ended:
                     return

@@ -195,6 +195,17 @@ INSTANTIATE_TEST_SUITE_P(
               "5:13: upstream: a Unix socket is only for protocol tcp"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Sources, WrongFile,
+    testing::Values(
+        Wrong{"rules:\n- name: a\n  listen: '*:80'\n  upstream:\n"
+              "    targets: [10.0.0.1:81, '[2001:db8::1]:80', 'h:80', 'unix:/x']\n"
+              "    source: [192.0.2.0/28]\n",
+              "5:28: upstream: 'source' has no IPv6 address to connect from to this target"},
+        Wrong{"rules:\n- name: a\n  listen: '*:80'\n  upstream:\n"
+              "    targets: [10.0.0.1:81]\n    source: ['2001:db8::1']\n",
+              "5:15: upstream: 'source' has no IPv4 address to connect from to this target"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Ranges, WrongFile,
     testing::Values(
         Wrong{"rules:\n- {name: a, listen: '*:10-19', upstream: 'h:10-18'}\n",

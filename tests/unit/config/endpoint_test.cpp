@@ -54,6 +54,7 @@ constexpr std::string_view kNoPort =
     "a port is missing; expected ADDRESS:PORT, [V6]:PORT or ADDRESS:FIRST-LAST";
 constexpr std::string_view kNoAddress =
     "an address is missing; expected ADDRESS:PORT, [V6]:PORT or ADDRESS:FIRST-LAST";
+constexpr const char* kUrl = "a URL is no address; expected ADDRESS:PORT";
 constexpr std::string_view kBrackets =
     "an IPv6 address needs brackets, for example [2001:db8::1]:80";
 constexpr std::string_view kWildcard = "the wildcard address cannot be a target";
@@ -134,9 +135,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Wrong{"2001:db8::5:80", kBrackets}, Wrong{"*:80", kWildcard},
                     Wrong{"0.0.0.0:80", kWildcard}, Wrong{"[::]:80", kWildcard},
                     Wrong{"10.0.0.500:80", "not an IPv4 address; expected for example 10.0.0.1"},
-                    Wrong{"a_b:80",
-                          "not a host name; allowed: labels of 1 to 63 letters, digits and inner "
-                          "'-', joined by '.'"},
+                    Wrong{"a=b:80",
+                          "not a host name; allowed: labels of 1 to 63 letters, digits, '_' and "
+                          "inner '-', joined by '.'"},
+                    Wrong{"http://10.0.0.5:80", kUrl}, Wrong{"tcp://app:80", kUrl},
+                    Wrong{"http://app", kUrl},
                     Wrong{"{name}.example:80", "unknown placeholder; allowed: {netns}"},
                     Wrong{"unix:/run/{x}", "unknown placeholder; allowed: {netns}"},
                     Wrong{"unix:app.sock", "a Unix socket needs an absolute path"}));

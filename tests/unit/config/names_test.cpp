@@ -45,11 +45,12 @@ TEST(UnixPath, IsAbsoluteAndFitsASocketAddress) {
             "abstract sockets are not supported; expected an absolute path");
 }
 
-TEST(HostName, FollowsRfc1123) {
+TEST(HostName, FollowsRfc1123AndMayHaveAnUnderscore) {
   const std::string label(63, 'a');
-  expect_valid<parse_host_name>({"a", "app.example", "app.example.", "3com.example", "a-b", label});
+  expect_valid<parse_host_name>({"a", "app.example", "app.example.", "3com.example", "a-b", label,
+                                 "a_b", "_sip.example", "app_1"});
   expect_invalid<parse_host_name>(
-      {"", ".", "a..b", "-a", "a-", "a_b", "a b", "\xc3\xa4.example", label + "a", kLong});
+      {"", ".", "a..b", "-a", "a-", "a b", "\xc3\xa4.example", label + "a", kLong});
 }
 
 TEST(HostName, ThatEndsInANumberIsAMistypedAddress) {

@@ -70,6 +70,25 @@ TEST_F(TcpListenerTest, CallsTheClientByItsAddress) {
   EXPECT_THAT(log_.text(), HasSubstr("client=" + name + " listener=0.0.0.0:8000"));
 }
 
+TEST_F(TcpListenerTest, GivesResetsAStartNowAndThen) {
+  listen();
+  for (std::uint32_t i = 0; i < LoopTrace::kPeriod - LoopTrace::kWindow; ++i)
+    context_.loop_trace().count_client();
+  UniqueFd gone = connect();
+  ASSERT_TRUE(test::wait_for(gone, POLLOUT));
+  test::reset(gone);
+  loop_->run_once(Duration(0));
+  EXPECT_EQ(traffic().connections_total, 0U) << "it waits for the next iteration";
+  loop_->run_once(Duration(0));
+  EXPECT_EQ(traffic().connections_total, 1U);
+  EXPECT_EQ(served(), 0U);
+  EXPECT_THAT(log_.text(), HasSubstr("event=connection_closed rule=web"));
+  EXPECT_THAT(log_.text(), HasSubstr("reason=client_reset"));
+  EXPECT_FALSE(test::is_ready(target_, POLLIN)) << "and is not connected any further";
+  const UniqueFd client = connect();
+  EXPECT_TRUE(serves(1)) << "who is there is served";
+}
+
 TEST_F(TcpListenerTest, ResetsWhoIsDenied) {
   rule().deny = {*IpNetwork::parse("127.0.0.0/8")};
   listen();

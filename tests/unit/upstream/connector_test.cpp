@@ -414,7 +414,7 @@ TEST_F(ConnectorTest, NeedsASourceOfTheTargetsFamily) {
   start();
   ASSERT_TRUE(finish());
   EXPECT_TRUE(connector_->failed());
-  EXPECT_EQ(connector_->last_failure().text, "no source address of the target's family");
+  EXPECT_EQ(connector_->last_failure().text, "no address of `source` is of the target's family");
 }
 
 TEST_F(ConnectorTest, AnUnknownDeviceIsAFailureOfItsTarget) {
