@@ -7,7 +7,7 @@
 
 #include "nsrelay/base/scope_exit.hpp"
 #include "nsrelay/config/config_loader.hpp"
-#include "nsrelay/daemon/startup_memory.hpp"
+#include "nsrelay/daemon/process_memory.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
 
 namespace nsrelay {
@@ -48,6 +48,7 @@ PipePool::Limits pipe_limits(std::size_t descriptors) {
 
 Result<std::unique_ptr<Daemon>> Daemon::create(std::shared_ptr<const Config> config,
                                                const LogOverrides& overrides) {
+  keep_no_large_blocks();
   home_netns();  // found while there are descriptors: later its absence would abort
   auto loop = EventLoop::create();
   if (!loop)

@@ -32,7 +32,9 @@ std::pmr::memory_resource& connection_memory() {
 #ifdef __SANITIZE_ADDRESS__
   return *std::pmr::new_delete_resource();  // so that it sees who uses a dead one
 #else
-  static std::pmr::unsynchronized_pool_resource pool;
+  // The largest size is the only one that is not rounded up.
+  static std::pmr::unsynchronized_pool_resource pool(
+      {.max_blocks_per_chunk = 0, .largest_required_pool_block = sizeof(TcpConnection)});
   return pool;
 #endif
 }
@@ -342,7 +344,7 @@ void TcpConnection::forward_failure(Side& failed, Side& other) {
     return;
   }
   set_state(State::Flushing);
-  unacknowledged_ = std::numeric_limits<int>::max();
+  extras().unacknowledged = std::numeric_limits<int>::max();
   poll_flush();
 }
 
@@ -354,8 +356,8 @@ void TcpConnection::poll_flush() {
   const int waiting =
       receiver.is_unix || receiver.failed ? 0 : unacknowledged_bytes(receiver.fd.get());
   const TimePoint now = loop().now();
-  if (waiting < unacknowledged_) {
-    unacknowledged_ = waiting;
+  if (waiting < extras_->unacknowledged) {
+    extras_->unacknowledged = waiting;
     quiet_since_ = now;
   }
   if (waiting == 0 || now - quiet_since_ >= runtime().rule().half_close_timeout) {
@@ -366,8 +368,8 @@ void TcpConnection::poll_flush() {
     finish(timed_out ? timeout : reset, true);
     return;
   }
-  timer_.start(now + flush_interval_);
-  flush_interval_ = std::min<Duration>(2 * flush_interval_, kFlushPollLongest);
+  timer_.start(now + extras_->flush_interval);
+  extras_->flush_interval = std::min(2 * extras_->flush_interval, kFlushPollLongest);
 }
 
 std::optional<Duration> TcpConnection::quiet_limit() const {

@@ -75,6 +75,8 @@ class TcpConnection final : public Forwarded {
     std::optional<IpEndpoint> upstream;  ///< which address of a host name it is connected to
     SourceLease source;                  ///< where the rule has `per_source`
     std::string_view fault;              ///< what is wrong with the header
+    int unacknowledged = 0;              ///< while Flushing, when last asked
+    Duration flush_interval{1};          ///< the same: until it is asked again
   };
 
   /// One of the two sockets, and the stream that comes from it.
@@ -85,17 +87,17 @@ class TcpConnection final : public Forwarded {
     std::uint16_t error = 0;  ///< the errno of its failure, once known
     bool readable = false;
     bool writable = false;
-    bool fin_arrived = false;  ///< a FIN is behind what can be read now
-    bool urgent = false;       ///< a short read may stop at an urgent mark, tcp(7)
-    bool at_end = false;       ///< read to the end
-    bool failed = false;       ///< reset or timed out
-    bool told_end = false;     ///< our FIN was sent to it (or close() will send it)
-    bool is_unix = false;
-    bool is_bounded = false;  ///< what the kernel keeps for it is
-    bool is_muted = false;    ///< no event tells that more can be read
     IoWatcher watcher;
-    StreamMover from;            ///< moves what comes from this side to the other
-    std::uint64_t received = 0;  ///< bytes read from it
+    [[no_unique_address]] StreamMover from;  ///< moves what comes from this side to the other
+    bool fin_arrived = false;                ///< a FIN is behind what can be read now
+    bool urgent = false;                     ///< a short read may stop at an urgent mark, tcp(7)
+    bool at_end = false;                     ///< read to the end
+    bool failed = false;                     ///< reset or timed out
+    bool told_end : 1 = false;               ///< our FIN was sent to it (or close() will send it)
+    bool is_unix : 1 = false;
+    bool is_bounded : 1 = false;  ///< what the kernel keeps for it is
+    bool is_muted : 1 = false;    ///< no event tells that more can be read
+    std::uint64_t received = 0;   ///< bytes read from it
   };
 
   [[nodiscard]] RelayContext& context() const { return route_->context; }
@@ -148,20 +150,18 @@ class TcpConnection final : public Forwarded {
   Side client_;
   Side upstream_;
   std::unique_ptr<Connector> connector_;
-  TargetLease lease_;
+  [[no_unique_address]] TargetLease lease_;
+  State state_ = State::Connecting;
+  bool client_ended_first_ : 1 = false;
+  bool half_close_timer_ : 1 = false;
+  bool out_of_memory_ : 1 = false;
+  bool runs_again_ : 1 = false;  ///< in the context's run_again()
   std::unique_ptr<Extras> extras_;
   Timer timer_;
   TimePoint began_;
   TimePoint quiet_since_;  ///< the last byte, or the first FIN
   std::uint64_t upstream_cookie_ = 0;
   IpEndpoint client_address_;
-  int unacknowledged_ = 0;                                             ///< while Flushing
-  std::chrono::duration<std::uint8_t, std::milli> flush_interval_{1};  ///< the same
-  State state_ = State::Connecting;
-  bool client_ended_first_ : 1 = false;
-  bool half_close_timer_ : 1 = false;
-  bool out_of_memory_ : 1 = false;
-  bool runs_again_ : 1 = false;  ///< in the context's run_again()
 };
 
 }  // namespace nsrelay

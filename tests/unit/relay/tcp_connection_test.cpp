@@ -511,7 +511,7 @@ TEST_F(TcpConnectionTest, ForwardsBulkBothWaysAtOnceWithoutAFault) {
 
 TEST_F(TcpConnectionTest, IsSmall) {
   // What an idle one costs besides: two watchers, a timer, a place in the table (80 bytes).
-  EXPECT_LE(sizeof(TcpConnection), 304U);
+  EXPECT_LE(sizeof(TcpConnection), 280U);
 }
 
 }  // namespace

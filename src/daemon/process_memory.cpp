@@ -1,4 +1,4 @@
-#include "nsrelay/daemon/startup_memory.hpp"
+#include "nsrelay/daemon/process_memory.hpp"
 
 #include <link.h>
 #include <malloc.h>
@@ -9,6 +9,8 @@
 
 namespace nsrelay {
 namespace {
+
+constexpr int kLargeBlock = 128 * 1024;  // malloc's own idea, before it adapts
 
 /// For dl_iterate_phdr(3): unmaps what the program never writes to. Segments that it may write to,
 /// relocated constants among them, are left alone: their content is nowhere else.
@@ -26,6 +28,10 @@ int give_back_segments(dl_phdr_info* object, std::size_t /*size*/, void* /*data*
 }
 
 }  // namespace
+
+void keep_no_large_blocks() noexcept {
+  ::mallopt(M_MMAP_THRESHOLD, kLargeBlock);
+}
 
 void give_back_startup_memory() noexcept {
   ::malloc_trim(0);
