@@ -4,6 +4,7 @@
 #include <array>
 #include <climits>
 #include <cstdlib>
+#include <thread>
 
 namespace nsrelay {
 namespace {
@@ -47,15 +48,17 @@ void EventLoop::run_once(std::optional<Duration> longest) {
 }
 
 std::size_t EventLoop::wait(std::span<epoll_event> events, int milliseconds) {
+  if (pacing_.pauses(last_events_, now_) && milliseconds != 0)
+    std::this_thread::sleep_for(WakeupPacing::kPause);
   const bool spins = busy_poll_.begins() && milliseconds != 0;
   int count = spins ? spin(events) : 0;
   if (count == 0)
     count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWait, milliseconds);
   if (count < 0 && errno != EINTR)
     std::abort();  // EBADF, EINVAL: the loop itself is broken
-  const auto events_there = static_cast<std::size_t>(std::max(count, 0));
-  busy_poll_.note_events(events_there);
-  return events_there;
+  last_events_ = static_cast<std::size_t>(std::max(count, 0));
+  busy_poll_.note_events(last_events_);
+  return last_events_;
 }
 
 /// Timers are later by at most what it lasts.

@@ -24,6 +24,11 @@ constexpr std::size_t kBudget = std::size_t{1024} * 1024;
 constexpr ByteSize kReceiveBuffer{4 * 1024 * 1024};
 constexpr std::uint64_t kReceiveBufferFrom = 256 * 1024;
 
+// Bulk is what has moved so much without a pause: transfers that are shorter are never held up. A
+// piece that is small may be chance, the next one makes it the end.
+constexpr std::uint32_t kSmallPiece = 4 * 1024;
+constexpr std::uint32_t kSustained = 4 * 1024 * 1024;
+
 constexpr Duration kFlushPollLongest{100};
 constexpr Duration kMemoryRetryInterval{20};
 
@@ -213,7 +218,23 @@ void TcpConnection::run() {
   else if (busy && !runs_again_)
     run_again();
   context().note_moved(moved_);
+  note_bulk();
   settle();
+}
+
+/// Bulk that has gone on for a while may come in larger pieces, where the kernel has room for them
+/// on the way in.
+void TcpConnection::note_bulk() {
+  if (moved_ > 0 && moved_ < kSmallPiece)
+    streak_ /= 2;
+  else
+    streak_ = std::min(streak_ + moved_, 2 * kSustained);
+  const bool has_room = (client_.is_bounded || upstream_.is_bounded) && !upstream_.is_unix &&
+                        !pool().tcp_options().receive_buffer;
+  if (streak_ < kSustained || !has_room)
+    return;
+  const bool blocked = client_.from.has_pending() || upstream_.from.has_pending();
+  loop().pacing().note_bulk(blocked ? WakeupPacing::Bulk::Blocked : WakeupPacing::Bulk::Flows);
 }
 
 void TcpConnection::run_again() {

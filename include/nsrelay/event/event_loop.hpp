@@ -16,6 +16,7 @@
 #include "nsrelay/base/unique_fd.hpp"
 #include "nsrelay/event/busy_poll.hpp"
 #include "nsrelay/event/timer_queue.hpp"
+#include "nsrelay/event/wakeup_pacing.hpp"
 
 namespace nsrelay {
 
@@ -76,6 +77,9 @@ class EventLoop {
   /// Whether run_once() spins before it sleeps.
   BusyPoll& busy_poll() { return busy_poll_; }
 
+  /// Whether run_once() lets a moment pass before it asks for events.
+  WakeupPacing& pacing() { return pacing_; }
+
   /// Events that came for a watcher which had stopped.
   [[nodiscard]] std::uint64_t stale_events() const { return stale_events_; }
 
@@ -113,6 +117,8 @@ class EventLoop {
   DeferredCall* first_deferred_ = nullptr;
   Delegate<void()> before_wait_;
   BusyPoll busy_poll_;
+  WakeupPacing pacing_;
+  std::size_t last_events_ = 0;
   std::uint64_t stale_events_ = 0;
   bool stopped_ = false;
 };

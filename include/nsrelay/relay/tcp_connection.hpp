@@ -123,6 +123,7 @@ class TcpConnection final : public Forwarded {
   void begin_relaying();
   void run();
   void run_again();
+  void note_bulk();
   bool step(Side& source, Side& sink);
   void note_sink(const StreamMover::Moved& moved, Side& source, Side& sink);
   void note_source(const StreamMover::Moved& moved, Side& source);
@@ -162,6 +163,7 @@ class TcpConnection final : public Forwarded {
   TimePoint quiet_since_;  ///< the last byte, or the first FIN
   std::uint64_t upstream_cookie_ = 0;
   IpEndpoint client_address_;
+  std::uint32_t streak_ = 0;  ///< bytes moved without a pause, up to a bound
 };
 
 }  // namespace nsrelay
