@@ -123,7 +123,7 @@ class TcpConnection final : public Forwarded {
   void begin_relaying();
   void run();
   void run_again();
-  void note_bulk();
+  void run_on_event();
   bool step(Side& source, Side& sink);
   void note_sink(const StreamMover::Moved& moved, Side& source, Side& sink);
   void note_source(const StreamMover::Moved& moved, Side& source);
