@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "nsrelay/control/http_server.hpp"
+#include "nsrelay/net/socket_options.hpp"
 
 namespace nsrelay {
 namespace {
@@ -79,6 +80,10 @@ HttpConnection::HttpConnection(HttpServer& server, EventLoop& loop, MHD_Connecti
       deadline_(loop.timers(), Delegate<void()>::to<&HttpConnection::on_deadline>(this)),
       hangup_watcher_(loop) {
   deadline_.start(loop.now() + kRequestTime);
+  // libmicrohttpd, edge-triggered itself, does not see an end that came together with a part of a
+  // request.
+  (void)hangup_watcher_.start(fd_, EPOLLRDHUP | EPOLLET,
+                              IoCallback::to<&HttpConnection::on_request_end>(this));
 }
 
 HttpConnection::~HttpConnection() {
@@ -103,6 +108,7 @@ bool HttpConnection::on_body(std::size_t bytes) {
 bool HttpConnection::on_complete() {
   if (!std::exchange(is_dispatched_, true)) {
     deadline_.stop();
+    hangup_watcher_.stop();
     server_.dispatch(exchange_);
   }
   if (answer_)
@@ -111,6 +117,16 @@ bool HttpConnection::on_complete() {
     return false;
   wait_for_answer();
   return true;
+}
+
+void HttpConnection::on_request_end(std::uint32_t /*events*/) noexcept {
+  sends_no_more_ = true;
+  server_.run_soon_.schedule();
+}
+
+void HttpConnection::end_if_abandoned() const {
+  if (sends_no_more_ && !is_dispatched_ && readable_bytes(fd_) == 0)
+    cut();
 }
 
 void HttpConnection::wait_for_answer() {

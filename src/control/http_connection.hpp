@@ -37,11 +37,15 @@ class HttpConnection {
   /// Of the exchange: now, from the handler, or later.
   void answer(HttpAnswer answer);
 
+  /// libmicrohttpd has nothing to do at present: a request whose rest will never come ends here.
+  void end_if_abandoned() const;
+
   /// The answer will never come. libmicrohttpd must not be stopped while a connection waits.
   void give_up();
 
  private:
   void on_deadline() noexcept { cut(); }
+  void on_request_end(std::uint32_t events) noexcept;
   void on_hangup(std::uint32_t events) noexcept;
   void wait_for_answer();
   bool send(HttpAnswer answer);
@@ -57,7 +61,8 @@ class HttpConnection {
   std::optional<HttpAnswer> answer_;
   std::size_t body_bytes_ = 0;
   bool is_dispatched_ = false;
-  bool waiting_ = false;  ///< suspended, in the words of libmicrohttpd
+  bool sends_no_more_ = false;  ///< its end of the stream has come, before its request was complete
+  bool waiting_ = false;        ///< suspended, in the words of libmicrohttpd
 };
 
 }  // namespace nsrelay

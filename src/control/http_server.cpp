@@ -126,8 +126,12 @@ void HttpServer::run() noexcept {
   MHD_run(daemon_.get());
   // No connection has a timeout of libmicrohttpd's, so all that it can say is "now" or nothing.
   MHD_UNSIGNED_LONG_LONG milliseconds = 0;
-  if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_YES)
+  if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_YES) {
     run_soon_.schedule();
+    return;
+  }
+  for (const auto& connection : connections_)
+    connection->end_if_abandoned();
 }
 
 // ---------------------------------------------------------------------------- accepting
