@@ -302,7 +302,7 @@ def test_thread_comes_home_each_time(lab: Lab) -> None:
     home = {f"net:[{lab.host.path.stat().st_ino}]"}
 
     def is_home() -> bool:
-        """Not for the moment of making a socket elsewhere, or of asking an older kernel for a cookie."""
+        """Not while a socket is made elsewhere, or an older kernel asked for a cookie."""
         return process.thread_namespaces(daemon.pid) == home
 
     wait_until(is_home, "the thread at home")
