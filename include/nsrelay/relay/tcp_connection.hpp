@@ -111,7 +111,7 @@ class TcpConnection final : public Forwarded {
   void on_connector_finished() noexcept;
   void on_attempt_failed(const FailedAttempt& attempt) noexcept;
 
-  void latch(Side& side, std::uint32_t events);
+  static void latch(Side& side, std::uint32_t events);
   static void mute(Side& side);
   static void unmute(Side& side);
   void connect();
