@@ -127,17 +127,15 @@ def serve_at_home(lab: Lab, protocol: int = socket.IPPROTO_TCP) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 9000))
     listener.listen(128)
-    lab.on_close(listener.close)
-    listener.settimeout(0.2)  # a blocked accept() would keep it open
+    listener.settimeout(0.2)
+    ending = threading.Event()
 
     def accept() -> None:
-        while True:
+        while not ending.is_set():
             try:
                 peer, _ = listener.accept()
             except TimeoutError:
                 continue
-            except OSError:
-                return
             threading.Thread(target=answer, args=(peer,), daemon=True).start()
 
     def answer(peer: socket.socket) -> None:
@@ -145,7 +143,16 @@ def serve_at_home(lab: Lab, protocol: int = socket.IPPROTO_TCP) -> None:
             while data := peer.recv(65536):
                 peer.sendall(data)
 
-    threading.Thread(target=accept, daemon=True).start()
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
+
+    def close() -> None:
+        """A blocked accept() would keep the port beyond close(): the next test's bind() would fail."""
+        ending.set()
+        accepting.join()
+        listener.close()
+
+    lab.on_close(close)
 
 
 @pytest.mark.parametrize(
