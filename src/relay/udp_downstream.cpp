@@ -17,7 +17,7 @@ constexpr int kBatches = 4;
 
 // Bursts of 64 KiB are taken a few at a time: what is received is sent before it leaves the cache.
 constexpr std::size_t kCacheBytes = std::size_t{256} * 1024;
-constexpr std::size_t kMostBursts = 8;
+constexpr std::size_t kMostBursts = 4;
 
 std::optional<DropReason> drop_reason_of(std::optional<Reason> refused) {
   if (!refused)
