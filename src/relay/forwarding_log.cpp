@@ -39,6 +39,15 @@ const char* advice(DropReason reason) {
   return "";
 }
 
+/// Not by the rule's own wish.
+bool is_trouble(Reason reason) {
+  return is_failure(reason) && reason != Reason::Denied;
+}
+
+LogLevel level_of(Reason reason) {
+  return is_trouble(reason) ? LogLevel::Warn : LogLevel::Info;
+}
+
 }  // namespace
 
 void log_upstream_failed(Log& log, const RuleRuntime& runtime, const ListenerInfo& listener,
@@ -66,6 +75,31 @@ void log_forwarding_loop(Log& log, const RuleRuntime& runtime, const ListenerInf
              .reason = to_string(Reason::ForwardingLoop),
              .more = {{"from_rule", std::string(from_rule)},
                       {"see", "a target of from_rule leads back to this listener"}}});
+}
+
+bool logs_end(RelayContext& context, Reason reason) {
+  return context.log().takes(level_of(reason)) &&
+         (is_trouble(reason) || context.logs_connections());
+}
+
+void log_end(RelayContext& context, const RuleRuntime& runtime, const ForwardedEnd& end,
+             std::initializer_list<LogField> more) {
+  const std::string client = end.client.to_string();
+  context.log().write({.level = level_of(end.reason),
+                       .event = is_failure(end.reason) ? log_event::kConnectionFailed
+                                                       : log_event::kConnectionClosed,
+                       .rule = runtime.rule().name,
+                       .netns = end.listener.netns,
+                       .protocol = to_string(runtime.rule().protocol),
+                       .client = client,
+                       .listener = end.listener.address,
+                       .upstream = end.upstream,
+                       .received = end.received,
+                       .sent = end.sent,
+                       .duration = std::chrono::duration_cast<std::chrono::microseconds>(
+                           context.loop().now() - end.began),
+                       .reason = to_string(end.reason),
+                       .more = more});
 }
 
 void count_drop(RelayContext& context, RuleRuntime& runtime, const ListenerInfo& listener,

@@ -497,28 +497,20 @@ void SctpAssociation::finish(Reason reason, bool abort) {
 }
 
 void SctpAssociation::write_record(Reason reason) const {
-  const bool failed = is_failure(reason);
-  const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
-  if (!context().log().takes(level) || (!failed && !context().logs_connections()))
+  if (!logs_end(context(), reason))
     return;
-  const std::string client = client_address_.to_string();
-  context().log().write(
-      {.level = level,
-       .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime().rule().name,
-       .netns = listener().netns,
-       .protocol = to_string(Protocol::Sctp),
-       .client = client,
-       .listener = listener().address,
-       .upstream = upstream_name_,
-       .received = client_.received,
-       .sent = upstream_.received,
-       .duration = std::chrono::duration_cast<std::chrono::microseconds>(loop().now() - began_),
-       .reason = to_string(reason),
-       .more = {{"messages_received", std::to_string(client_.messages)},
-                {"messages_sent", std::to_string(upstream_.messages)},
-                {"undelivered", std::to_string(client_.undelivered + upstream_.undelivered)},
-                {"error", fault_text_}}});
+  log_end(context(), runtime(),
+          {.listener = listener(),
+           .client = client_address_,
+           .upstream = upstream_name_,
+           .received = client_.received,
+           .sent = upstream_.received,
+           .began = began_,
+           .reason = reason},
+          {{"messages_received", std::to_string(client_.messages)},
+           {"messages_sent", std::to_string(upstream_.messages)},
+           {"undelivered", std::to_string(client_.undelivered + upstream_.undelivered)},
+           {"error", fault_text_}});
 }
 
 }  // namespace nsrelay

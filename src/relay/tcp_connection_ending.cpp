@@ -7,6 +7,7 @@
 
 #include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/relay/forwarding_log.hpp"
 #include "nsrelay/relay/tcp_connection.hpp"
 #include "nsrelay/upstream/target.hpp"
 
@@ -178,27 +179,18 @@ void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
 }
 
 void TcpConnection::write_record(Reason reason) const {
-  const bool failed = is_failure(reason);
-  const bool is_wanted = !failed || reason == Reason::Denied;
-  const LogLevel level = is_wanted ? LogLevel::Info : LogLevel::Warn;
-  if (!context().log().takes(level) || (is_wanted && !context().logs_connections()))
+  if (!logs_end(context(), reason))
     return;
-  const std::string client = client_address_.to_string();
   const std::string upstream = upstream_name();
-  context().log().write(
-      {.level = level,
-       .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime().rule().name,
-       .netns = listener().netns,
-       .protocol = to_string(Protocol::Tcp),
-       .client = client,
-       .listener = listener().address,
-       .upstream = upstream,
-       .received = client_.received,
-       .sent = upstream_.received,
-       .duration = std::chrono::duration_cast<std::chrono::microseconds>(loop().now() - began_),
-       .reason = to_string(reason),
-       .more = {{"error", std::string(extras_ ? extras_->fault : "")}}});
+  log_end(context(), runtime(),
+          {.listener = listener(),
+           .client = client_address_,
+           .upstream = upstream,
+           .received = client_.received,
+           .sent = upstream_.received,
+           .began = began_,
+           .reason = reason},
+          {{"error", std::string(extras_ ? extras_->fault : "")}});
 }
 
 }  // namespace nsrelay

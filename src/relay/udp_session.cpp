@@ -276,27 +276,18 @@ void UdpSession::finish(Reason reason) {
 }
 
 void UdpSession::write_record(Reason reason) const {
-  const bool failed = is_failure(reason);
-  const LogLevel level = failed ? LogLevel::Warn : LogLevel::Info;
-  if (!context_.log().takes(level) || (!failed && !context_.logs_connections()))
+  if (!logs_end(context_, reason))
     return;
-  const std::string client = path_.peer.to_string();
-  context_.log().write(
-      {.level = level,
-       .event = failed ? log_event::kConnectionFailed : log_event::kConnectionClosed,
-       .rule = runtime_.rule().name,
-       .netns = listener_->netns,
-       .protocol = to_string(Protocol::Udp),
-       .client = client,
-       .listener = listener_->address,
-       .upstream = upstream_name_,
-       .received = received_.bytes,
-       .sent = sent_.bytes,
-       .duration =
-           std::chrono::duration_cast<std::chrono::microseconds>(context_.loop().now() - began_),
-       .reason = to_string(reason),
-       .more = {{"datagrams_received", std::to_string(received_.datagrams)},
-                {"datagrams_sent", std::to_string(sent_.datagrams)}}});
+  log_end(context_, runtime_,
+          {.listener = *listener_,
+           .client = path_.peer,
+           .upstream = upstream_name_,
+           .received = received_.bytes,
+           .sent = sent_.bytes,
+           .began = began_,
+           .reason = reason},
+          {{"datagrams_received", std::to_string(received_.datagrams)},
+           {"datagrams_sent", std::to_string(sent_.datagrams)}});
 }
 
 }  // namespace nsrelay
