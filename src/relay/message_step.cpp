@@ -22,9 +22,13 @@ MessageStep next_message_step(const MessageFlow& flow) {
                                           : MessageStep::ForwardShutdown;
 }
 
-std::uint32_t wanted_sctp_events(bool message_waits_for_it) {
-  const std::uint32_t always = std::uint32_t{EPOLLIN} | EPOLLET;
-  return message_waits_for_it ? always | EPOLLOUT : always;
+std::uint32_t wanted_sctp_events(bool waits_for_it, bool muted) {
+  std::uint32_t events = EPOLLET;
+  if (!muted)
+    events |= EPOLLIN;
+  if (waits_for_it)
+    events |= EPOLLOUT;
+  return events;
 }
 
 }  // namespace nsrelay

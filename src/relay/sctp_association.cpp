@@ -72,7 +72,7 @@ void SctpAssociation::start() {
           Delegate<void()>::to<&SctpAssociation::on_connector_finished>(this),
           Delegate<void(const FailedAttempt&)>::to<&SctpAssociation::on_attempt_failed>(this)});
   connector_->start();
-  client_.events = wanted_sctp_events(false);
+  client_.events = wanted_sctp_events(false, false);
   auto watching = client_.watcher.start(client_.fd.get(), client_.events,
                                         IoCallback::to<&SctpAssociation::on_client_event>(this));
   if (!watching)
@@ -82,6 +82,9 @@ void SctpAssociation::start() {
 // ---------------------------------------------------------------------------- events
 
 void SctpAssociation::latch(Side& side, std::uint32_t events) {
+  // It was known, and the other side has to take something first: each chunk would be an event.
+  if ((events & EPOLLIN) != 0 && side.readable && side.from.has_pending())
+    side.muted = true;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
     side.readable = true;
   if ((events & EPOLLOUT) != 0)
@@ -391,7 +394,8 @@ void SctpAssociation::settle() {
 /// Registers `side` for what it is waited for now, `source` being where its messages come from.
 void SctpAssociation::watch(Side& side, const Side& source) {
   const bool waits = source.from.has_pending() && !side.writable && !is_over(side.peer);
-  const std::uint32_t events = wanted_sctp_events(waits);
+  side.muted = side.muted && side.from.has_pending();
+  const std::uint32_t events = wanted_sctp_events(waits, side.muted);
   if (events == side.events)
     return;
   side.events = events;

@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from harness import process
 from harness.lab import Lab
 
 pytestmark = pytest.mark.sctp
@@ -51,3 +52,35 @@ def test_a_stopped_reader_costs_no_cpu_time(lab: Lab) -> None:
         other_upstream.expect(b"%d" % number)
     assert link.daemon.cpu_seconds() - before < 1.0
     assert not upstream.ended
+
+
+@pytest.mark.parametrize("from_client", [True, False], ids=["to-upstream", "to-client"])
+def test_what_arrives_for_a_stopped_reader_wakes_nobody(lab: Lab, from_client: bool) -> None:
+    link = lab.sctp_link(receive_buffer="1MiB", send_buffer="64KiB")
+    sender, receiver = link.open()
+    if not from_client:
+        sender, receiver = receiver, sender
+    # More than the reader's kernel and the relay's send buffer hold, and less than its receive
+    # buffer holds besides.
+    sent = [b"%d " % number + b"z" * 1000 for number in range(600)]
+    for message in sent:
+        sender.send(message)
+    sender.wait_acknowledged()
+
+    def trickle() -> int:
+        """How often 50 short messages wake the relay."""
+        before = process.sleeps(link.daemon.pid)
+        for _ in range(50):
+            sent.append(b"more %d" % len(sent))
+            sender.send(sent[-1])
+            sender.wait_acknowledged()
+        return process.sleeps(link.daemon.pid) - before
+
+    trickle()  # by its end the relay has come to rest
+    woken = trickle()
+    assert woken < 25, f"woken {woken} times"
+    receiver.expect(*sent)
+    receiver.send(b"back")
+    sender.expect(b"back")
+    sender.send(b"forth")
+    receiver.expect(b"forth")

@@ -43,7 +43,8 @@ enum class MessageStep : std::uint8_t {
 MessageStep next_message_step(const MessageFlow& flow);
 
 /// The events that a side is to be registered for: edge-triggered; for writing only while a message
-/// waits for it, because every acknowledgement of an SCTP peer is an edge.
-std::uint32_t wanted_sctp_events(bool message_waits_for_it);
+/// `waits_for_it`, because every acknowledgement of an SCTP peer is an edge. A side that is `muted`
+/// does not tell what arrives; how it ends, it does.
+std::uint32_t wanted_sctp_events(bool waits_for_it, bool muted);
 
 }  // namespace nsrelay

@@ -70,6 +70,7 @@ class SctpAssociation final : public Forwarded {
     PeerState peer = PeerState::Open;
     bool readable = false;
     bool writable = true;
+    bool muted = false;         ///< no event tells that more can be read
     bool refuses = false;       ///< a write said that it takes nothing any more
     bool told_end = false;      ///< it was told how the other side ended
     bool acknowledged = false;  ///< it has everything that came before the other side's failure

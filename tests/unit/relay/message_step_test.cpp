@@ -99,8 +99,13 @@ TEST(NextMessageStep, WaitsOnlyForAnEventThatWillCome) {
 }
 
 TEST(WantedSctpEvents, AskForRoomOnlyWhileAMessageWaitsForIt) {
-  EXPECT_EQ(wanted_sctp_events(false), std::uint32_t{EPOLLIN} | EPOLLET);
-  EXPECT_EQ(wanted_sctp_events(true), std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLET);
+  EXPECT_EQ(wanted_sctp_events(false, false), std::uint32_t{EPOLLIN} | EPOLLET);
+  EXPECT_EQ(wanted_sctp_events(true, false), std::uint32_t{EPOLLIN} | EPOLLOUT | EPOLLET);
+}
+
+TEST(WantedSctpEvents, LeaveOutWhatArrivesAtASideThatIsMuted) {
+  EXPECT_EQ(wanted_sctp_events(false, true), std::uint32_t{EPOLLET});
+  EXPECT_EQ(wanted_sctp_events(true, true), std::uint32_t{EPOLLOUT} | EPOLLET);
 }
 
 }  // namespace
