@@ -5,6 +5,7 @@
 
 #include "nsrelay/relay/forwarding_log.hpp"
 #include "nsrelay/relay/udp_downstream.hpp"
+#include "nsrelay/upstream/connect_error.hpp"
 
 namespace nsrelay {
 namespace {

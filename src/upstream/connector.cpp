@@ -1,7 +1,5 @@
 #include "nsrelay/upstream/connector.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -9,8 +7,9 @@
 
 #include "nsrelay/base/hash.hpp"
 #include "nsrelay/net/socket_options.hpp"
-#include "nsrelay/netns/netns_scope.hpp"
+#include "nsrelay/upstream/connect_error.hpp"
 #include "nsrelay/upstream/target.hpp"
+#include "upstream_socket.hpp"
 
 namespace nsrelay {
 namespace {
@@ -21,20 +20,6 @@ constexpr auto kUnixRetryInterval = std::chrono::milliseconds(5);
 /// How many source addresses one connection tries at most, where they have no port left or are not
 /// configured.
 constexpr std::size_t kMostSourcesTried = 256;
-
-/// Whether a failure says something about the target, rather than about this machine.
-bool blames_target(Reason reason) {
-  switch (reason) {
-    case Reason::ConnectRefused:
-    case Reason::ConnectTimeout:
-    case Reason::ConnectUnreachable:
-    case Reason::ConnectFailed:
-    case Reason::NameNotFound:
-      return true;
-    default:
-      return false;
-  }
-}
 
 /// The index of the address with the client's highest score (rendezvous hashing).
 std::size_t address_for_client(const std::vector<IpAddress>& addresses, const IpAddress& client) {
@@ -58,35 +43,6 @@ bool was_established(int error) {
 }
 
 }  // namespace
-
-Reason reason_of_connect_error(int error) {
-  switch (error) {
-    case ECONNREFUSED:
-    case ENOENT:  // a Unix path at which nobody listens
-      return Reason::ConnectRefused;
-    case ETIMEDOUT:
-      return Reason::ConnectTimeout;
-    case ENETUNREACH:
-    case EHOSTUNREACH:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case ENONET:
-    case EACCES:  // an ICMPv6 message of a firewall
-      return Reason::ConnectUnreachable;
-    case EADDRNOTAVAIL:
-    case EADDRINUSE:
-    case EAGAIN:  // of a UDP socket, which takes its port first
-      return Reason::NoSourcePort;
-    case EMFILE:
-    case ENFILE:
-      return Reason::OutOfDescriptors;
-    case ENOBUFS:
-    case ENOMEM:
-      return Reason::OutOfMemory;
-    default:
-      return Reason::ConnectFailed;
-  }
-}
 
 Connector::Connector(EventLoop& loop, DescriptorReserve& reserve, UpstreamPool& pool,
                      const ConnectRequest& request, Events events)
@@ -312,7 +268,7 @@ Connector::Step Connector::attempt_from_sources(const Netns& netns) {
 
 Connector::Step Connector::connect_once(const Netns& netns,
                                         const std::optional<IpAddress>& source) {
-  auto made = make_socket(netns, source);
+  auto made = make_upstream_socket(pool_, reserve_, netns, address_.family(), source, request_);
   if (!made) {
     // ENOENT and the like say something about the target only when connect(2) says it.
     Reason reason = reason_of_connect_error(made.error().number());
@@ -353,49 +309,6 @@ Result<void> Connector::begin_to_connect() {
   if (::connect(socket_.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS)
     return Error::from_errno("connect");
   return {};
-}
-
-Result<UniqueFd> Connector::make_socket(const Netns& netns,
-                                        const std::optional<IpAddress>& source) {
-  auto made = pool_.sockets().take(netns, address_.family());
-  if (!made && reason_of_connect_error(made.error().number()) == Reason::OutOfDescriptors &&
-      reserve_.spend())
-    made = pool_.sockets().take(netns, address_.family());
-  if (!made || address_.is_unix())
-    return made;
-  if (auto set = set_options(made->get(), source); !set)
-    return std::move(set).error();
-  return made;
-}
-
-Result<void> Connector::set_protocol_options(int fd) {
-  switch (pool_.protocol()) {
-    case Protocol::Udp:
-      return apply_udp_options(fd, address_.family(), pool_.udp_options());
-    case Protocol::Sctp: {
-      auto set = apply_sctp_options(fd, pool_.sctp_options());
-      return set ? request_sctp_streams(fd, request_.sctp_streams) : set;
-    }
-    case Protocol::Tcp:
-      break;
-  }
-  if (request_.hold_ack)
-    hold_handshake_ack(fd);
-  return apply_tcp_options(fd, pool_.tcp_options());
-}
-
-Result<void> Connector::set_options(int fd, const std::optional<IpAddress>& source) {
-  Result<void> set = set_protocol_options(fd);
-  if (set && !pool_.bind_device().empty())
-    set = bind_to_device(fd, pool_.bind_device());
-  if (!set || !source)
-    return set;
-  // The port is chosen by connect(), when the whole connection is known: ip(7).
-  set = set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1, "IP_BIND_ADDRESS_NO_PORT");
-  const SocketAddress from(IpEndpoint{*source, 0});
-  if (set && ::bind(fd, from.data(), from.size()) != 0)
-    return Error::from_errno("bind source " + source->to_string());
-  return set;
 }
 
 Connector::Step Connector::wait_until_retry() {

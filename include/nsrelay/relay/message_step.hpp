@@ -13,6 +13,11 @@ enum class PeerState : std::uint8_t {
   Failed,    ///< it aborted, restarted or stopped answering, and everything before was read
 };
 
+/// Whether nothing more comes of such a peer.
+constexpr bool is_over(PeerState peer) {
+  return peer == PeerState::Gone || peer == PeerState::Failed;
+}
+
 /// One direction of an association: messages go from a source to a sink.
 struct MessageFlow {
   PeerState source = PeerState::Open;

@@ -26,9 +26,6 @@ inline constexpr std::uint32_t kRelayEvents =
 /// would wake the loop for every datagram that leaves.
 inline constexpr std::uint32_t kDatagramEvents = EPOLLIN;
 
-/// What an errno of connect(2), or one that an ICMP message brought, says.
-Reason reason_of_connect_error(int error);
-
 /// For whom an upstream is sought.
 struct ConnectRequest {
   /// How far behind the first port of its range the listener is.
@@ -131,9 +128,6 @@ class Connector {
   Result<void> find_endpoint(const Netns& netns);
   Step connect_once(const Netns& netns, const std::optional<IpAddress>& source);
   Result<void> begin_to_connect();
-  Result<UniqueFd> make_socket(const Netns& netns, const std::optional<IpAddress>& source);
-  Result<void> set_protocol_options(int fd);
-  Result<void> set_options(int fd, const std::optional<IpAddress>& source);
   Step wait_until_retry();
   Step fail(Reason reason, std::string text);
   Step fail(const Error& error);
