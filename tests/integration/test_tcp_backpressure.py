@@ -37,21 +37,6 @@ def test_sender_is_stopped_within_16_mib(link: Link, sender_name: str) -> None:
     same(reader.recv_until_eof(), pattern(sent), "after the reader went on")
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("sender_name", ["client", "upstream"])
-def test_no_one_of_many_stopped_readers_costs_16_mib(link: Link, sender_name: str) -> None:
-    """How far the kernel lets its buffers grow is a matter of luck: one connection tells little."""
-    pairs = [_open(link) for _ in range(24)]
-    if sender_name == "upstream":
-        pairs = [(upstream, client) for client, upstream in pairs]
-    inside = []
-    for sender, reader in pairs:  # In turn: together they would slow each other down.
-        sent = sender.send_until_blocked(64 * MIB, quiet=0.2)
-        inside.append(sent - linux.unacknowledged(sender.sock) - linux.unread(reader.sock))
-        sender.reset()
-    assert max(inside) < 16 * MIB, [f"{count / MIB:.1f} MiB" for count in inside]
-
-
 def test_both_directions_stopped_at_once(link: Link) -> None:
     client, upstream = _open(link)
     before = link.daemon.rss_bytes()
