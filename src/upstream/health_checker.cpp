@@ -1,6 +1,5 @@
 #include "nsrelay/upstream/health_checker.hpp"
 
-#include "nsrelay/net/socket_options.hpp"
 #include "nsrelay/upstream/connector.hpp"
 
 namespace nsrelay {
@@ -15,6 +14,7 @@ class HealthChecker::Probe {
         target_(target),
         check_(check),
         timer_(loop.timers(), Delegate<void()>::to<&Probe::on_timer>(this)) {
+    (void)reserve_.spend();
     timer_.start(loop.now() + first_after);
   }
   ~Probe() {
@@ -25,7 +25,8 @@ class HealthChecker::Probe {
   Probe& operator=(const Probe&) = delete;
 
   void leave_gone_netns() {
-    if (!connector_ || pool_.netns().is(connector_->netns_cookie()))
+    if (!connector_ || connector_->netns_cookie() == 0 ||
+        pool_.netns().is(connector_->netns_cookie()))
       return;
     connector_->cancel();
     loop_.destroy_later(std::move(connector_));
@@ -43,11 +44,7 @@ class HealthChecker::Probe {
   }
 
   void on_finished() noexcept {
-    if (!connector_->failed()) {
-      UniqueFd socket = connector_->take_socket();
-      reset_on_close(socket.get());
-      connector_->take_watcher().stop_and_close(socket);
-    }
+    connector_->cancel();  // at once, with its lease: the pool may go before the connector does
     loop_.destroy_later(std::move(connector_));
     timer_.start(loop_.now() + *check_.interval);
   }
@@ -59,7 +56,7 @@ class HealthChecker::Probe {
   UpstreamPool& pool_;
   const std::size_t target_;
   const HealthCheck check_;
-  DescriptorReserve reserve_;  // held by nobody: the daemon's is for clients
+  DescriptorReserve reserve_;  // spent: the daemon's is for clients
   std::unique_ptr<Connector> connector_;
   Timer timer_;
 };
