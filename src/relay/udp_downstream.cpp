@@ -190,12 +190,17 @@ void UdpDownstream::adopt(RuleRuntime& runtime, std::shared_ptr<UpstreamPool> po
 void UdpDownstream::drain() {
   info_ = listener_->shared_info();
   listener_ = nullptr;
+  runtime_ = nullptr;  // which may end before the sessions that began under a former one
   sessions_.for_each([](UdpSession& session) { session.drain(); });
 }
 
 void UdpDownstream::drop(DropReason reason, std::uint64_t datagrams) {
-  count_drop(context_, *runtime_, listener_ != nullptr ? listener_->info() : *info_, reason,
-             datagrams);
+  if (listener_ != nullptr)
+    count_drop(context_, *runtime_, listener_->info(), reason, datagrams);
+  else if (UdpSession* session = sessions_.any(); session != nullptr)
+    count_drop(context_, session->runtime(), *info_, reason, datagrams);
+  else
+    info_->traffic->datagrams_dropped[reason] += datagrams;
 }
 
 }  // namespace nsrelay

@@ -94,3 +94,21 @@ def test_port_in_use_is_pending_until_it_is_free(lab: Lab) -> None:
     other.close()
     daemon.log.wait_for(event="listener_open")
     lab.udp_client(a).ask()
+
+
+def test_new_clients_of_a_rule_that_changed_before_it_went(lab: Lab) -> None:
+    """The session began under a rule that another one has followed since, which is gone too."""
+    lab.udp_server(lab.host, answer=echo)
+    dns = rule("dns", protocol="udp")
+    other = rule("other", protocol="udp", listen="0.0.0.0:8001")
+    daemon = lab.daemon(dns, other)
+    client = lab.udp_client(lab.host)
+    client.ask()
+    daemon.reload([dns | {"max_sessions": 10}, other])
+    daemon.log.wait_for(event="reload", result="ok", changed="1")
+    daemon.reload([other])
+    daemon.log.wait_for(event="reload", result="ok", closed="1")
+    client.ask()
+    lab.udp_client(lab.host).send(b"anybody?")
+    dropped = daemon.log.wait_for(event="datagrams_dropped")
+    assert (dropped["rule"], dropped["reason"]) == ("dns", "draining")

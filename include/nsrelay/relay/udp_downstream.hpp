@@ -76,7 +76,7 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   void drop(DropReason reason, std::uint64_t datagrams);
 
   RelayContext& context_;
-  RuleRuntime* runtime_;
+  RuleRuntime* runtime_;  ///< null when draining
   std::shared_ptr<UpstreamPool> pool_;
   const Listener* listener_;  ///< null when draining
   std::shared_ptr<const ListenerInfo> info_;

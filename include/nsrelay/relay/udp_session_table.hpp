@@ -24,6 +24,11 @@ class UdpSessionTable {
   void add(const DatagramPath& path, UdpSession& session) { sessions_.emplace(path, &session); }
   void remove(const DatagramPath& path) { sessions_.erase(path); }
 
+  /// One of them; nothing where there is none.
+  [[nodiscard]] UdpSession* any() const {
+    return sessions_.empty() ? nullptr : sessions_.begin()->second;
+  }
+
   /// `visit` must not add or remove.
   template <class Visit>
   void for_each(Visit visit) const {
