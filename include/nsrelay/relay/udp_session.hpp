@@ -66,7 +66,9 @@ class UdpSession final : public Forwarded {
   void end(Reason reason) override;
   [[nodiscard]] const ListenerInfo& listener() const override { return *listener_; }
   [[nodiscard]] RuleRuntime& runtime() const override { return runtime_; }
-  [[nodiscard]] std::uint64_t upstream_cookie() const override { return upstream_cookie_; }
+  [[nodiscard]] std::uint64_t upstream_cookie() const override {
+    return connector_ ? connector_->netns_cookie() : upstream_cookie_;
+  }
   [[nodiscard]] ForwardedStatus status() const override;
   [[nodiscard]] IpEndpoint peer() const override { return path_.peer; }
   [[nodiscard]] std::optional<IpEndpoint> upstream_local() const override {
