@@ -44,9 +44,12 @@ StreamMover::Moved StreamMover::splice(int source, int sink) noexcept {
   moved.source = splice_from(source, *pipe_);
   if (moved.source.status != IoStatus::Ok) {
     pipe_.reset();
-    if (moved.source.status == IoStatus::Error && moved.source.error == EINVAL) {
-      // This family cannot be spliced. Nothing was read: the next call copies.
-      never_splice_ = true;
+    const bool is_impossible =
+        moved.source.status == IoStatus::Error && moved.source.error == EINVAL;
+    never_splice_ |= is_impossible;
+    // A family that cannot be spliced, or an end, which may be an urgent mark before a FIN (6.18).
+    // Nothing was read: the next call copies.
+    if (is_impossible || moved.source.status == IoStatus::Eof) {
       path_ = Path::Copy;
       moved.source = {IoStatus::Ok, 0, 0};
     }

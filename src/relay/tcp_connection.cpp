@@ -107,8 +107,10 @@ void TcpConnection::latch(Side& side, std::uint32_t events) {
     side.readable = true;
   if ((events & EPOLLOUT) != 0)
     side.writable = true;
-  if ((events & EPOLLRDHUP) != 0)
+  if ((events & EPOLLRDHUP) != 0) {
     side.fin_arrived = true;
+    side.urgent |= side.is_muted;  // it would not have been told
+  }
   if ((events & EPOLLPRI) != 0)
     side.urgent = true;
   if ((events & EPOLLERR) != 0)

@@ -1,5 +1,7 @@
 """A stopped reader costs under 16 MiB of the daemon's memory and nothing else."""
 
+import socket
+
 import pytest
 
 from harness import linux, process
@@ -120,3 +122,23 @@ def test_what_arrives_for_a_stopped_reader_wakes_nobody(lab: Lab, sender_name: s
     assert upstream.recv_exact(4) == b"back"
     upstream.send(b"forth")
     assert client.recv_exact(5) == b"forth"
+
+
+@pytest.mark.parametrize("sender_name", ["client", "upstream"])
+def test_urgent_byte_and_end_that_come_while_nobody_reads(lab: Lab, sender_name: str) -> None:
+    link = lab.link(server={"receive_buffer": SMALL}, send_buffer="64KiB")
+    client, upstream = _open(link)
+    sender, reader = (client, upstream) if sender_name == "client" else (upstream, client)
+    reader.sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    sender.send(pattern(MIB))  # more than the relay and the reader's kernel hold together
+    wait_until(lambda: _unread_by(link.daemon) > 0, "the relay to stop reading")
+    for _ in range(20):  # by now it is not told any more what arrives
+        sender.send(b"more")
+        sender.wait_acknowledged()
+    sender.send(b"before")
+    sender.sock.send(b"!", socket.MSG_OOB)
+    sender.send(b"after")
+    sender.send_fin()
+    sender.wait_acknowledged()
+    data = pattern(MIB) + 20 * b"more" + b"before!after"
+    same(reader.recv_until_eof(), data, "around the urgent byte")
