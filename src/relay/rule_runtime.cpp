@@ -60,6 +60,13 @@ void RuleRuntime::leave_gone_netns() {
     pool->leave_gone_netns();
 }
 
+/// Whether `pool` connects from what the name of `listener_netns` meant before it was made again,
+/// which stays absent. Connections that run go on with it.
+bool RuleRuntime::is_of_former_entry(const UpstreamPool& pool,
+                                     const NetnsEntry& listener_netns) const {
+  return rule_.upstream.netns.kind == NetnsSelector::Kind::Same && &pool.netns() != &listener_netns;
+}
+
 std::string RuleRuntime::pool_key(const NetnsEntry& listener_netns) const {
   const bool own =
       rule_.upstream.netns.kind == NetnsSelector::Kind::Same || depends_on_netns(rule_.upstream);

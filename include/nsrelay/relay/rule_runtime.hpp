@@ -57,6 +57,10 @@ class RuleRuntime {
   template <class Make>
   std::shared_ptr<UpstreamPool> pool_for(const NetnsEntry& listener_netns, Make make) {
     auto& pool = pools_[pool_key(listener_netns)];
+    if (pool && is_of_former_entry(*pool, listener_netns)) {
+      pool->stop_probing();
+      pool.reset();
+    }
     if (!pool)
       pool = make();
     return pool;
@@ -85,6 +89,8 @@ class RuleRuntime {
   };
 
   [[nodiscard]] std::string pool_key(const NetnsEntry& listener_netns) const;
+  [[nodiscard]] bool is_of_former_entry(const UpstreamPool& pool,
+                                        const NetnsEntry& listener_netns) const;
 
   const ForwardRule rule_;
   std::unique_ptr<SourceLimiter> limiter_;  ///< where the rule has `per_source`
