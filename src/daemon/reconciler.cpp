@@ -67,16 +67,6 @@ TrafficKey key_of(const DesiredListener& wanted) {
   return {wanted.rule->name, wanted.netns->name, wanted.rule->protocol};
 }
 
-/// Every namespace that the configuration speaks of.
-std::vector<NetnsSelector> selectors_of(const Config& config) {
-  std::vector<NetnsSelector> selectors;
-  for (const ForwardRule& rule : config.rules) {
-    selectors.insert(selectors.end(), rule.netns.begin(), rule.netns.end());
-    selectors.push_back(rule.upstream.netns);
-  }
-  return selectors;
-}
-
 }  // namespace
 
 Reconciler::Reconciler(RelayContext& context, NetnsRegistry& registry, Drainer& drainer,
@@ -114,7 +104,7 @@ void Reconciler::reconcile(const NetnsChanges& changes) noexcept {
 
 void Reconciler::retry() {
   for (const ListenerKey& key : pending_)
-    want_open(key);
+    want_open(managed_.at(key));
   begin_to_open();
 }
 
@@ -129,7 +119,7 @@ Reconciler::Changes Reconciler::replace_config(std::shared_ptr<const Config> con
   });
   drained_.clear();
   rules_.adopt(*config_);
-  registry_.forget_all_but(selectors_of(*config_));
+  registry_.forget_all_but(rules_.selectors());
   const Changes changes = reconcile_all("reload");
   rules_.drain_gone();
   context_.traffic().forget_rules_but(names_of(config_->rules));
@@ -140,7 +130,6 @@ Reconciler::Changes Reconciler::reconcile_all(std::string_view why_closed) {
   Plan desired =
       plan_of(expand(*config_, [this](const NetnsSelector& one) { return registry_.find(one); }));
   const ListenerDiff difference = diff(keys_of(managed_), keys_of(desired));
-  to_open_.clear();
   const Changes changes = put_in_force(std::move(desired), difference, why_closed);
   tidy();
   return changes;
@@ -171,7 +160,8 @@ Reconciler::Changes Reconciler::put_in_force(Plan desired, const ListenerDiff& d
 
 /// Lets go of what nobody uses any more.
 void Reconciler::tidy() noexcept {
-  rules_.tidy();
+  if (rules_.tidy())
+    registry_.forget_all_but(rules_.selectors());
   std::erase_if(closed_, [](const ClosedListener& one) { return one.info.expired(); });
   context_.traffic().prune();
 }
@@ -201,12 +191,13 @@ void Reconciler::update(Managed& managed, DesiredListener wanted, Changes& chang
   if (managed.listener && (is_other || has_other_name))
     managed.listener->rename(make_info(managed.wanted));
   if (!managed.listener)
-    want_open(managed.wanted.key);
+    want_open(managed);
 }
 
-void Reconciler::want_open(const ListenerKey& key) {
-  pending_.insert(key);
-  to_open_.push_back(key);
+void Reconciler::want_open(Managed& managed) {
+  pending_.insert(managed.wanted.key);
+  if (!std::exchange(managed.in_line, true))
+    to_open_.push_back(managed.wanted.key);
 }
 
 /// The new socket opens before the old one closes, where both can have the port at once.
@@ -231,10 +222,13 @@ void Reconciler::open_slice() noexcept {
   for (int i = 0; i < kMostPerSlice && !to_open_.empty(); ++i) {
     if (i >= kFewestPerSlice && context_.loop().spent() > kSliceTime)
       break;
-    if (const auto found = managed_.find(to_open_.front());
-        found != managed_.end() && !found->second.listener)
-      open(found->second);
+    const auto found = managed_.find(to_open_.front());
     to_open_.pop_front();
+    if (found == managed_.end())
+      continue;
+    found->second.in_line = false;
+    if (!found->second.listener)
+      open(found->second);
   }
   if (!to_open_.empty())
     next_slice_.schedule();
@@ -268,6 +262,7 @@ void Reconciler::open(Managed& managed) {
     return;
   }
   pending_.insert(managed.wanted.key);
+  store_.forget(managed.wanted.key);  // one that was inherited and does not fit: it is closed here
   if (managed.reason != opened.error().message()) {
     managed.reason = opened.error().message();
     log(log_event::kListenerPending, LogLevel::Warn, managed.wanted, managed.reason);
@@ -385,7 +380,7 @@ void Reconciler::look_at_routes_of(std::uint64_t cookie) {
        one != managed_.end() && one->first.cookie == cookie; ++one) {
     close_if_interface_changed(one->second);
     if (!one->second.listener)
-      want_open(one->first);
+      want_open(one->second);
   }
 }
 

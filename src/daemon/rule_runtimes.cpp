@@ -27,20 +27,39 @@ void RuleRuntimes::drain_gone() {
   forget_idle();
 }
 
-void RuleRuntimes::tidy() {
-  for (auto& [name, runtime] : current_) {
-    runtime->prune_pools();
-    runtime->leave_gone_netns();
-  }
-  forget_idle();
+bool RuleRuntimes::tidy() {
+  const auto tidy = [](RuleRuntime& runtime) {
+    runtime.prune_pools();
+    runtime.leave_gone_netns();
+  };
+  for (const auto& [name, runtime] : current_)
+    tidy(*runtime);
+  for (const auto& runtime : former_)
+    tidy(*runtime);
+  return forget_idle();
 }
 
-void RuleRuntimes::forget_idle() {
-  std::erase_if(former_, [this](const auto& one) {
+std::vector<NetnsSelector> RuleRuntimes::selectors() const {
+  std::vector<NetnsSelector> selectors;
+  const auto add = [&](const ForwardRule& rule) {
+    selectors.insert(selectors.end(), rule.netns.begin(), rule.netns.end());
+    selectors.push_back(rule.upstream.netns);
+  };
+  for (const auto& [name, runtime] : current_)
+    add(runtime->rule());
+  for (const auto& runtime : former_)
+    if (runtime->active() > 0)
+      add(runtime->rule());
+  return selectors;
+}
+
+bool RuleRuntimes::forget_idle() {
+  const std::size_t forgotten = std::erase_if(former_, [this](const auto& one) {
     if (one->active() == 0)
       drainer_.forget(*one);
     return one->active() == 0;
   });
+  return forgotten > 0;
 }
 
 std::shared_ptr<UpstreamPool> RuleRuntimes::pool_of(RuleRuntime& runtime,

@@ -9,7 +9,7 @@ from harness import udp
 from harness.daemon import Daemon, rule
 from harness.inner import HOST_ADDRESS, INNER_ADDRESS, PROMISE, Inner
 from harness.lab import Lab
-from harness.peers import Peer, echo, ping
+from harness.peers import Peer, echo, ping, wait_connected
 from harness.udp import UdpPeer
 from harness.waiting import wait_until
 
@@ -295,6 +295,39 @@ def test_connection_that_drains_may_end_by_itself(inner: Inner) -> None:
     assert client.recv_until_eof() == b"last words"
     client.close()
     inner.wait_released()
+
+
+def test_namespace_made_again_while_a_connection_of_the_former_runs(lab: Lab) -> None:
+    """It is connected from the new one, whoever still holds what the name meant before."""
+    first = lab.netns("again")
+    pattern = first.name.replace("again", "ag*")
+    lab.server(first, script=echo)
+    daemon = lab.daemon(rule(netns=pattern, on_netns_delete="keep",
+                             upstream={"targets": ["127.0.0.1:9000"], "netns": "same"}))
+    running = wait_connected(first, ("127.0.0.1", 8000))
+    ping(running)
+    first.delete()
+    daemon.log.wait_for(event="listener_closed")
+    second = lab.netns("again")
+    lab.server(second, script=echo)
+    ping(wait_connected(second, ("127.0.0.1", 8000)))
+    ping(running)
+
+
+def test_namespace_that_the_file_names_no_more(lab: Lab) -> None:
+    """Its connections go on under the rule that they began with, and end as that says."""
+    a, b = lab.netns_list(["a", "b"])
+    upstream = {"targets": ["127.0.0.1:9000"], "netns": lab.host.name}
+    lab.server(lab.host, script=echo)
+    daemon = lab.daemon(rule(netns=[a.name, b.name], upstream=upstream))
+    client = lab.connect(b)
+    ping(client)
+    daemon.reload([rule(netns=[a.name], upstream=upstream)])
+    daemon.log.wait_for(event="reload", result="ok", closed="1")
+    ping(client)
+    b.delete()
+    assert daemon.log.wait_for(event="connection_closed")["reason"] == "netns_deleted"
+    client.expect_reset()
 
 
 def test_connections_of_other_namespaces_go_on(lab: Lab, inner: Inner) -> None:

@@ -147,6 +147,25 @@ def test_successor_adopts_the_sockets(lab: Lab, manager: ServiceManager) -> None
     manager.wait_for_stored(4)
 
 
+def test_socket_that_cannot_be_made_to_fit_leaves_the_store(
+    lab: Lab, manager: ServiceManager
+) -> None:
+    """There it would go on taking clients beside the one that opens later."""
+    lab.server(lab.host, script=echo)
+    first = lab.daemon(rule(), wrapper=manager.wrapper())
+    manager.wait_for_stored(1)
+    first.stop()
+    second = lab.daemon(rule(congestion="nonesuch"), listeners=0, wrapper=manager.wrapper())
+    second.log.wait_for(event="listener_pending")
+    manager.wait_for_stored(0)
+    second.reload([rule()])
+    second.log.wait_for(event="listener_open")
+    manager.wait_for_stored(1)
+    assert manager.inodes() == _inodes(second)
+    for _ in range(10):
+        ping(lab.connect(lab.host))
+
+
 def test_who_comes_between_two_daemons_is_served(lab: Lab, manager: ServiceManager) -> None:
     lab.server(lab.host, script=echo)
     lab.udp_server(lab.host, answer=udp.echo)

@@ -110,6 +110,7 @@ class Reconciler {
     DesiredListener wanted;
     std::unique_ptr<Listener> listener;  ///< absent while pending
     std::string reason;                  ///< why it is pending
+    bool in_line = false;                ///< in to_open_
     /// Indices of the interfaces that the socket is bound to by name.
     std::map<std::string, std::uint32_t> interfaces;
     RuleRuntime* runtime = nullptr;  ///< what the listener works for
@@ -129,7 +130,7 @@ class Reconciler {
   void look_at_routes_of(std::uint64_t cookie);
   void close_if_interface_changed(Managed& managed);
   void follow_interfaces(Managed& managed);
-  void want_open(const ListenerKey& key);
+  void want_open(Managed& managed);
   void update(Managed& managed, DesiredListener wanted, Changes& changes);
   void reopen(Managed& managed, const RuleRuntime& after);
   void begin_to_open();

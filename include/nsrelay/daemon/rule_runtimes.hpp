@@ -30,8 +30,12 @@ class RuleRuntimes {
   /// What runs under rules that are gone drains. Those that nothing runs under go.
   void drain_gone();
 
-  /// Lets go of what nobody uses any more: pools, and the runtimes of former rules.
-  void tidy();
+  /// Lets go of what nobody uses any more: pools, and the runtimes of former rules. Returns whether
+  /// one of these went.
+  bool tidy();
+
+  /// Every namespace that a rule speaks of, former ones under which something runs included.
+  [[nodiscard]] std::vector<NetnsSelector> selectors() const;
 
   /// Of a rule of the configuration in force.
   RuleRuntime& of(const ForwardRule& rule) { return *current_.find(rule.name)->second; }
@@ -54,7 +58,7 @@ class RuleRuntimes {
   }
 
  private:
-  void forget_idle();
+  bool forget_idle();
   void on_target_change(const TargetState& target) noexcept;
 
   RelayContext& context_;
