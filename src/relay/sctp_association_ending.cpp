@@ -72,12 +72,12 @@ void SctpAssociation::restart_timer() {
     timer_.start(quiet_since_ + *limit);
 }
 
-/// Whether the peers have acknowledged more since this was last asked: a slow link empties the
-/// kernel's queue without any event.
+/// Whether what the peers have to acknowledge is another amount since this was last asked: a slow
+/// link or reader empties the kernel's queue without any event.
 bool SctpAssociation::has_moved_in_kernel() {
   const std::uint32_t before = in_kernel_;
   in_kernel_ = count_in_kernel();
-  return in_kernel_ < before;
+  return in_kernel_ != before;
 }
 
 std::uint32_t SctpAssociation::count_in_kernel() const {
@@ -93,7 +93,7 @@ void SctpAssociation::on_timer() noexcept {
   }
   const auto limit = quiet_limit();
   const TimePoint now = loop().now();
-  if (limit && is_closing() && has_moved_in_kernel())
+  if (limit && has_moved_in_kernel())
     quiet_since_ = now;
   if (limit && now - quiet_since_ >= *limit)
     end(is_closing() ? failure().value_or(Reason::HalfCloseTimeout) : Reason::IdleTimeout);

@@ -16,6 +16,9 @@ namespace {
 
 constexpr Duration kFlushPollLongest{100};
 
+// How often a quiet connection is looked at before it is over.
+constexpr int kLooksPerLimit = 4;
+
 }  // namespace
 
 void TcpConnection::settle() {
@@ -85,10 +88,26 @@ void TcpConnection::shorten_timer() {
     restart_timer();
 }
 
-/// The timer is not moved by every byte: when it fires it looks when the last one was.
+/// The timer is not moved by every byte: when it fires it looks when the last one was. It fires
+/// more than once in that time, because what the kernels still deliver only shows by comparing.
 void TcpConnection::restart_timer() {
-  if (const auto limit = quiet_limit())
-    timer_.start(quiet_since_ + *limit);
+  const auto limit = quiet_limit();
+  if (!limit)
+    return;
+  const TimePoint next_look = loop().now() + std::max(*limit / kLooksPerLimit, Duration{1});
+  timer_.start(std::min(quiet_since_ + *limit, next_look));
+}
+
+/// What the kernel has taken for a peer that reads slowly is not delivered for a long time: as long
+/// as it gets less, neither side is quiet. A reset would throw it away.
+void TcpConnection::look_at_delivery() {
+  const int before = extras_ ? extras_->unacknowledged : 0;
+  const int waiting =
+      unacknowledged_bytes(client_.fd.get()) + unacknowledged_bytes(upstream_.fd.get());
+  if (waiting == before)
+    return;
+  extras().unacknowledged = waiting;
+  quiet_since_ = loop().now();
 }
 
 void TcpConnection::on_timer() noexcept {
@@ -106,6 +125,8 @@ void TcpConnection::on_timer() noexcept {
     return;
   }
   const auto limit = quiet_limit();
+  if (limit)
+    look_at_delivery();
   if (limit && loop().now() - quiet_since_ >= *limit)
     end(is_half_closed() ? Reason::HalfCloseTimeout : Reason::IdleTimeout);
   else

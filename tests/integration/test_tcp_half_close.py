@@ -4,7 +4,12 @@ import pytest
 
 import scenarios
 from harness.lab import Lab, Link
+from harness.peers import pattern, same
 from harness.waiting import let_pass
+
+MIB = 1024 * 1024
+#: The readers' kernel buffers.
+SMALL = 65536
 
 #: Long enough that a busy machine does not let a drip miss it.
 TIMEOUT = "1s"
@@ -98,3 +103,34 @@ def test_half_close_timeout_leaves_whole_connections_alone(lab: Lab) -> None:
     half_client.expect_reset()
     client.send(b"still here")
     assert upstream.recv_exact(10) == b"still here"
+
+
+@pytest.mark.parametrize("keys", [{"half_close_timeout": TIMEOUT}, {"idle_timeout": TIMEOUT}],
+                         ids=["half_close_timeout", "idle_timeout"])
+def test_slow_reader_is_not_quiet(lab: Lab, keys: dict[str, str]) -> None:
+    """What the relay's kernel still holds for it arrives, however long that takes."""
+    link = lab.link(send_buffer="1MiB", **keys)
+    client, upstream = link.open(receive_buffer=SMALL)
+    data = pattern(MIB)
+    upstream.send(data)
+    if "half_close_timeout" in keys:
+        upstream.send_fin()
+    got = b""
+    while len(got) < MIB:
+        got += client.recv_exact(min(MIB // 25, MIB - len(got)))
+        let_pass(DRIP_SECONDS / 2)  # 25 times: two and a half times the timeout
+    same(got, data, "to a slow reader")
+    ended = link.log.wait_for(event="connection_closed")
+    assert ended["reason"] == next(iter(keys))
+
+
+@pytest.mark.parametrize("keys", [{"half_close_timeout": TIMEOUT}, {"idle_timeout": TIMEOUT}],
+                         ids=["half_close_timeout", "idle_timeout"])
+def test_reader_that_stands_still_is_quiet(lab: Lab, keys: dict[str, str]) -> None:
+    link = lab.link(send_buffer="1MiB", **keys)
+    client, upstream = link.open(receive_buffer=SMALL)
+    upstream.send(pattern(MIB))
+    if "half_close_timeout" in keys:
+        upstream.send_fin()
+    assert link.log.wait_for(event="connection_closed")["reason"] == next(iter(keys))
+    assert client.recv_until_reset() != b""

@@ -75,7 +75,7 @@ class TcpConnection final : public Forwarded {
     std::optional<IpEndpoint> upstream;  ///< which address of a host name it is connected to
     SourceLease source;                  ///< where the rule has `per_source`
     std::string_view fault;              ///< what is wrong with the header
-    int unacknowledged = 0;              ///< while Flushing, when last asked
+    int unacknowledged = 0;              ///< bytes on their way to a peer, when last asked
     Duration flush_interval{1};          ///< the same: until it is asked again
   };
 
@@ -135,6 +135,7 @@ class TcpConnection final : public Forwarded {
   void poll_flush();
   void shorten_timer();
   void restart_timer();
+  void look_at_delivery();
   [[nodiscard]] bool is_half_closed() const;
   [[nodiscard]] std::optional<Duration> quiet_limit() const;
 
