@@ -71,6 +71,21 @@ def test_drain_closes_what_is_left_when_its_time_is_over(lab: Lab) -> None:
     daemon.log.wait_for(event="connection_closed", reason="drained")
 
 
+def test_time_that_no_timer_takes_is_an_error_and_drains_nothing(lab: Lab) -> None:
+    control = _control(lab)
+    _with_rules(lab, control)
+    client = lab.connect(lab.host)
+    ping(client)
+    done = control.run("drain", "--rule", "web", "--timeout", "3000000h")
+    assert (done.returncode, done.stdout) == (2, "")
+    status, answer = control.request("POST", "/drain", rule="web", timeout="3000000h")
+    assert status == 400
+    for said in (done.stderr, answer["error"]):
+        assert "3000000h" in said and "allowed: a duration from 0s to 596h" in said
+    assert _state(control) == "listening"
+    ping(client)
+
+
 def test_drain_takes_drain_timeout_where_no_time_is_given(lab: Lab) -> None:
     control = _control(lab)
     _with_rules(lab, control, drain_timeout="100ms")
