@@ -10,6 +10,7 @@
 #include "client_commands.hpp"
 #include "commands.hpp"
 #include "exit_status.hpp"
+#include "nsrelay/base/timeout.hpp"
 
 namespace nsrelay {
 namespace {
@@ -134,10 +135,10 @@ class CommandLine {
     drain
         .add_option_function<std::string>(
             "--timeout",
-            [this](const std::string& text) { client_options_.timeout = *parse_duration(text); },
+            [this](const std::string& text) { client_options_.timeout = *parse_timeout(text); },
             "How long connections may take; default: drain_timeout of the configuration")
         ->check([](const std::string& text) {
-          const auto parsed = parse_duration(text);
+          const auto parsed = parse_timeout(text);
           return parsed ? std::string() : text + ": " + parsed.error().message();
         })
         ->option_text("TIME");

@@ -6,6 +6,7 @@
 #include "endpoint.hpp"
 #include "names.hpp"
 #include "netns_selector.hpp"
+#include "nsrelay/base/timeout.hpp"
 #include "rate.hpp"
 #include "structure_readers.hpp"
 #include "value_readers.hpp"
@@ -24,8 +25,7 @@ constexpr std::string_view kHealthTypes[] = {"connect"};
 constexpr std::string_view kProxyProtocols[] = {"none", "v1", "v2"};
 constexpr std::string_view kOnNetnsDelete[] = {"close", "drain", "keep"};
 
-// What timers take: int milliseconds, and then whole hours.
-constexpr std::int64_t kLongest = 596LL * 3'600'000;
+constexpr std::int64_t kLongest = kLongestTimeout.count();
 constexpr std::int64_t kLargestInt = 2'147'483'647;
 // tcp(7): TCP_KEEPIDLE is in seconds, MAX_TCP_KEEPIDLE of the kernel.
 constexpr std::int64_t kLongestKeepalive = 32'767'000;

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "nsrelay/base/duration.hpp"
+#include "nsrelay/base/timeout.hpp"
 #include "nsrelay/control/status_json.hpp"
 
 namespace nsrelay {
@@ -45,7 +45,7 @@ Result<DrainRequest> parse_drain(const HttpRequest& request) {
   if (parsed.netns.has_value() == parsed.rule.has_value())
     return Error("netns or rule is needed, one of them");
   if (const auto text = argument(request, "timeout")) {
-    auto timeout = parse_duration(*text);
+    auto timeout = parse_timeout(*text);
     if (!timeout)
       return std::move(timeout).error().with_context("timeout '" + *text + "'");
     parsed.timeout = *timeout;

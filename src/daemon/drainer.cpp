@@ -59,6 +59,8 @@ void Drainer::begin_walk() {
 void Drainer::walk_on() noexcept {
   place_ = context_.connections().visit_before(place_, kConnectionsPerSlice,
                                                [this](Forwarded& one) { look_at(one); });
+  if (place_ == 0)
+    look_at_lingering();
   start_timer();
   if (place_ > 0) {
     next_slice_.schedule();
@@ -77,13 +79,27 @@ void Drainer::look_at(Forwarded& one) {
     if (!gone_.contains(cookie))
       return;
     is_over |= policy == OnNetnsDelete::Close;
-    if (policy != OnNetnsDelete::Close)
-      still_used_.insert(cookie);
-    if (policy == OnNetnsDelete::Drain)
-      namespaces_.try_emplace(cookie, loop_.now() + patience_);
+    note_use(cookie, policy);
   });
   if (is_over)
     one.end(Reason::NetnsDeleted);
+}
+
+/// What ended by itself, before the deletion or before the walk came to it, drains like the rest:
+/// its last bytes hold the namespace too.
+void Drainer::look_at_lingering() {
+  context_.lingering().for_each([this](std::uint64_t cookie, OnNetnsDelete policy) {
+    if (gone_.contains(cookie))
+      note_use(cookie, policy);
+  });
+}
+
+/// Something goes on in a namespace that is gone.
+void Drainer::note_use(std::uint64_t cookie, OnNetnsDelete policy) {
+  if (policy != OnNetnsDelete::Close)
+    still_used_.insert(cookie);
+  if (policy == OnNetnsDelete::Drain)
+    namespaces_.try_emplace(cookie, loop_.now() + patience_);
 }
 
 void Drainer::drain(const RuleRuntime& runtime) {
@@ -101,6 +117,7 @@ void Drainer::on_deadline() noexcept {
     if (is_over)
       one.end(Reason::Drained);
   });
+  context_.lingering().reset_drained_in(namespaces);
   start_timer();
 }
 

@@ -100,6 +100,14 @@ bool is_listening_socket(int fd, const ForwardRule& rule, const ListenSpec& list
          has_fixed_options(fd, rule, listen, addresses->front().family() == AF_INET6);
 }
 
+bool is_on_its_interfaces(int fd, const ForwardRule& rule, const ListenSpec& listen,
+                          std::uint16_t port, const Netns& netns) {
+  const auto addresses = bind_addresses(listen, port, netns);
+  SocketAddress bound;
+  return addresses && ::getsockname(fd, bound.data(), bound.size_to_fill()) == 0 &&
+         bound.scope() == addresses->front().scope() && device_of(fd) == rule.bind_device;
+}
+
 Result<void> prepare_inherited_socket(int fd, const ForwardRule& rule) {
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0)
     return Error::from_errno("fcntl");

@@ -26,6 +26,14 @@ Result<UniqueFd> socket_for(const ForwardRule& rule, const ListenerPlace& place,
   return inherited;
 }
 
+/// What still answers through the port that a UDP listener is to have.
+std::shared_ptr<UdpDownstream> find_draining(RelayContext& context, const ForwardRule& rule,
+                                             const ListenerInfo& info, const ListenerPlace& place) {
+  return context.draining_ports().take(info, [&](int socket) {
+    return is_on_its_interfaces(socket, rule, place.listen, place.port, place.netns);
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRuntime& runtime,
@@ -36,6 +44,10 @@ Result<std::unique_ptr<Listener>> open_listener(RelayContext& context, RuleRunti
   if (protocol == Protocol::Sctp)
     if (const Error* missing = context.why_no_sctp(place.netns.cookie()))
       return *missing;
+  if (protocol == Protocol::Udp && !inherited)
+    if (auto draining = find_draining(context, runtime.rule(), *info, place))
+      return as_listener<UdpListener>(
+          UdpListener::resume(std::move(draining), runtime, std::move(pool), std::move(info)));
   auto socket = socket_for(runtime.rule(), place, std::move(inherited));
   if (!socket) {
     if (protocol == Protocol::Sctp && is_sctp_missing(socket.error().number()))

@@ -194,7 +194,7 @@ void TcpConnection::close_side(Side& side, std::uint64_t cookie, bool reset) {
     reset_on_close(side.fd.get());
   } else if (!is_home && !side.is_unix && unacknowledged_bytes(side.fd.get()) > 0) {
     side.watcher.stop();
-    context().lingering().take(std::move(side.fd), cookie);
+    context().lingering().take(std::move(side.fd), cookie, runtime().rule().on_netns_delete);
   }
   side.watcher.stop_and_close(side.fd);
 }

@@ -59,7 +59,10 @@ UdpDownstream::UdpDownstream(RelayContext& context, RuleRuntime& runtime,
       socket_(std::move(socket)),
       watcher_(context.loop()) {}
 
-UdpDownstream::~UdpDownstream() = default;
+UdpDownstream::~UdpDownstream() {
+  if (listener_ == nullptr)
+    context_.draining_ports().remove(*info_, *this);
+}
 
 void UdpDownstream::on_readable(std::uint32_t /*events*/) noexcept {
   DatagramReceiver& receiver = context_.datagrams().receiver;
@@ -191,7 +194,15 @@ void UdpDownstream::drain() {
   info_ = listener_->shared_info();
   listener_ = nullptr;
   runtime_ = nullptr;  // which may end before the sessions that began under a former one
+  context_.draining_ports().add(*info_, *this);
   sessions_.for_each([](UdpSession& session) { session.drain(); });
+}
+
+void UdpDownstream::resume(const Listener& listener, RuleRuntime& runtime,
+                           std::shared_ptr<UpstreamPool> pool) {
+  listener_ = &listener;
+  adopt(runtime, std::move(pool));
+  sessions_.for_each([](UdpSession& session) { session.resume(); });
 }
 
 void UdpDownstream::drop(DropReason reason, std::uint64_t datagrams) {

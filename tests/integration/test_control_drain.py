@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 
 from harness import process, udp
 from harness.control import Control
@@ -71,6 +72,21 @@ def test_drain_closes_what_is_left_when_its_time_is_over(lab: Lab) -> None:
     daemon.log.wait_for(event="connection_closed", reason="drained")
 
 
+def test_time_that_no_timer_takes_is_an_error_and_drains_nothing(lab: Lab) -> None:
+    control = _control(lab)
+    _with_rules(lab, control)
+    client = lab.connect(lab.host)
+    ping(client)
+    done = control.run("drain", "--rule", "web", "--timeout", "3000000h")
+    assert (done.returncode, done.stdout) == (2, "")
+    status, answer = control.request("POST", "/drain", rule="web", timeout="3000000h")
+    assert status == 400
+    for said in (done.stderr, answer["error"]):
+        assert "3000000h" in said and "allowed: a duration from 0s to 596h" in said
+    assert _state(control) == "listening"
+    ping(client)
+
+
 def test_drain_takes_drain_timeout_where_no_time_is_given(lab: Lab) -> None:
     control = _control(lab)
     _with_rules(lab, control, drain_timeout="100ms")
@@ -126,6 +142,25 @@ def test_reload_opens_what_was_drained(lab: Lab) -> None:
     assert control.json("drain", "--rule", "web")["listeners"] == 1
     assert control.run("reload").stdout == "+1 -0 ~0 listeners\n"
     ping(lab.connect(lab.host))
+
+
+def test_udp_port_that_opens_while_it_drains_is_one_again(lab: Lab) -> None:
+    """A second socket on the port would leave a share of the clients to the one that drains."""
+    control = _control(lab)
+    lab.udp_server(lab.host, answer=udp.echo)
+    daemon = lab.daemon(rule("dns", protocol="udp"), control=control.section())
+    client = lab.udp_client(lab.host)
+    with udp.talking(client):
+        drain = _begin(control, "--rule", "dns", "--timeout", "1h")
+        wait_until(lambda: _state(control, "dns") == "draining", "the rule drains")
+        assert control.run("reload").returncode == 0
+        assert _end(drain)[0] == 1
+        for _ in range(20):
+            lab.udp_client(lab.host).ask()
+    time.sleep(1.5)  # a session that drains would be over
+    client.ask()
+    assert not daemon.log.records(event="datagrams_dropped")
+    assert not daemon.log.records(event="connection_closed")
 
 
 def test_reload_ends_a_drain_that_waits(lab: Lab) -> None:

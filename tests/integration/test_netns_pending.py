@@ -119,6 +119,19 @@ def test_bind_device_that_is_made_again_is_another_one(lab: Lab) -> None:
         ping(lab.connect(b, ("10.50.1.1", 8000)))
 
 
+def test_udp_socket_of_a_device_that_is_made_again_is_not_used_again(lab: Lab) -> None:
+    """Though a session still answers through it."""
+    a, b = lab.netns("a"), lab.netns("b")
+    a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")
+    lab.udp_server(lab.host, answer=udp.echo)
+    daemon = lab.daemon(rule(protocol="udp", netns=a.name, bind_device="to-b"))
+    lab.udp_client(b, ("10.50.1.1", 8000)).ask()
+    a.run("ip", "link", "delete", "to-b")
+    a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")
+    daemon.log.wait_for_count(2, event="listener_open", rule="web")
+    lab.udp_client(b, ("10.50.1.1", 8000)).ask()
+
+
 def test_change_of_a_bind_device_that_stays_the_same_leaves_its_listener(lab: Lab) -> None:
     a, b = lab.netns("a"), lab.netns("b")
     a.connect_to(b, "10.50.1.1/24", "10.50.1.2/24")

@@ -9,7 +9,7 @@ from harness import udp
 from harness.daemon import Daemon, rule
 from harness.inner import HOST_ADDRESS, INNER_ADDRESS, PROMISE, Inner
 from harness.lab import Lab
-from harness.peers import Peer, echo, ping, wait_connected
+from harness.peers import Peer, echo, pattern, ping, same, wait_connected
 from harness.udp import UdpPeer
 from harness.waiting import wait_until
 
@@ -328,6 +328,51 @@ def test_namespace_that_the_file_names_no_more(lab: Lab) -> None:
     b.delete()
     assert daemon.log.wait_for(event="connection_closed")["reason"] == "netns_deleted"
     client.expect_reset()
+
+
+@pytest.mark.parametrize("policy", ["drain", "keep"])
+@pytest.mark.parametrize("ends", ["before the deletion", "after the deletion"])
+def test_last_bytes_arrive_where_connections_may_go_on(
+    inner: Inner, policy: str, ends: str
+) -> None:
+    """Closed the normal way by both; the client reads the rest when all of that is over."""
+    relay = Relay(inner, "listener", on_netns_delete=policy, drain_timeout="60s")
+    client, upstream = relay.open(receive_buffer=4096)
+    ping_through(client, upstream)
+
+    def delete() -> None:
+        inner.netns.delete()
+        relay.daemon.log.wait_for(event="listener_closed")
+
+    if ends == "after the deletion":
+        delete()
+    data = pattern(30_000)
+    client.send_fin()
+    assert upstream.recv_until_eof() == b""
+    upstream.send(data)
+    upstream.close()
+    assert relay.daemon.log.wait_for(event="connection_closed")["reason"] == "client_closed"
+    if ends == "before the deletion":
+        delete()
+    same(client.recv_until_eof(), data, "upstream to client")
+    inner.wait_released()
+
+
+def test_last_bytes_that_nobody_takes_hold_a_namespace_until_its_drain_is_over(
+    inner: Inner,
+) -> None:
+    relay = Relay(inner, "listener", on_netns_delete="drain", drain_timeout="1500ms")
+    client, upstream = relay.open(receive_buffer=4096)
+    ping_through(client, upstream)
+    client.send_fin()
+    assert upstream.recv_until_eof() == b""
+    upstream.send(pattern(30_000))
+    upstream.close()
+    relay.daemon.log.wait_for(event="connection_closed")
+    begin = time.monotonic()
+    inner.netns.delete()
+    wait_until(lambda: not inner.exists(), "the namespace is released", 1.5 + PROMISE)
+    assert time.monotonic() >= begin + 1.5
 
 
 def test_connections_of_other_namespaces_go_on(lab: Lab, inner: Inner) -> None:

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from harness import udp
 from harness.daemon import Daemon, rule
 from harness.lab import Lab
 from harness.peers import echo, is_refused, ping, tell
@@ -54,6 +55,27 @@ def test_changed_rule_keeps_the_socket_and_holds_for_new_connections_only(lab: L
     assert _listening_inodes(daemon) == before
     assert lab.connect(lab.host).recv_until_eof() == b"other"
     ping(client)
+
+
+@pytest.mark.parametrize("reuse_port", [True, False])
+def test_udp_rule_that_comes_back_serves_everybody_at_once(lab: Lab, reuse_port: bool) -> None:
+    """While sessions of its former time still answer through the socket."""
+    lab.udp_server(lab.host, answer=udp.echo)
+    dns = rule("dns", protocol="udp", listen="0.0.0.0:8001", reuse_port=reuse_port)
+    daemon = lab.daemon(rule(), dns, drain_timeout="60s")
+    late = lab.udp_client(lab.host, ("127.0.0.1", 8001))
+    with udp.talking(lab.udp_client(lab.host, ("127.0.0.1", 8001))):
+        daemon.reload([rule()])
+        late.send(b"too late")
+        assert daemon.log.wait_for(event="datagrams_dropped")["reason"] == "draining"
+        daemon.reload([rule(), dns])
+        daemon.log.wait_for_count(2, event="listener_open", rule="dns")
+        late.ask()
+        for _ in range(20):
+            lab.udp_client(lab.host, ("127.0.0.1", 8001)).ask()
+    assert not daemon.log.records(event="listener_pending")
+    assert [one["dropped"] for one in daemon.log.records(event="datagrams_dropped")] == ["1"]
+    assert not daemon.log.records(event="connection_closed")
 
 
 def test_invalid_file_changes_nothing_and_says_why(lab: Lab) -> None:

@@ -33,6 +33,8 @@ class Drainer {
   void begin_walk();
   void walk_on() noexcept;
   void look_at(Forwarded& one);
+  void look_at_lingering();
+  void note_use(std::uint64_t cookie, OnNetnsDelete policy);
   void on_deadline() noexcept;
   void start_timer();
 
@@ -41,7 +43,7 @@ class Drainer {
   Duration patience_;
   /// What is gone, as far as something may still be forwarded there: cookies.
   std::set<std::uint64_t> gone_;
-  std::set<std::uint64_t> still_used_;  ///< of those, what the walk has met
+  std::set<std::uint64_t> still_used_;  ///< of those, what the walk has met in use
   std::size_t place_ = 0;               ///< of the walk in the table, from the end to 0
   bool again_ = false;                  ///< more are gone since the walk began
   DeferredCall next_slice_;

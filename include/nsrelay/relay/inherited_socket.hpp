@@ -19,4 +19,9 @@ bool is_listening_socket(int fd, const ForwardRule& rule, const ListenSpec& list
 /// Sets on such a socket what else the rule wants: options, backlog, not blocking, close-on-exec.
 Result<void> prepare_inherited_socket(int fd, const ForwardRule& rule);
 
+/// Whether `fd`, which was bound for a listener at `listen` in `netns`, is bound to the interfaces
+/// that the rule names now: one that is made again under its name is another.
+bool is_on_its_interfaces(int fd, const ForwardRule& rule, const ListenSpec& listen,
+                          std::uint16_t port, const Netns& netns);
+
 }  // namespace nsrelay

@@ -16,6 +16,7 @@
 #include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/net/pipe_pool.hpp"
 #include "nsrelay/relay/connection_table.hpp"
+#include "nsrelay/relay/draining_ports.hpp"
 #include "nsrelay/relay/lingering_sockets.hpp"
 #include "nsrelay/relay/loop_guard.hpp"
 #include "nsrelay/relay/loop_trace.hpp"
@@ -49,6 +50,7 @@ class RelayContext {
   LoopTrace& loop_trace() { return loop_trace_; }
   [[nodiscard]] const ConnectionTable& connections() const { return connections_; }
   LingeringSockets& lingering() { return lingering_; }
+  DrainingPorts& draining_ports() { return draining_ports_; }
   TrafficTable& traffic() { return traffic_; }
   /// Connections whose budget of a wake-up is spent go on from here.
   DeferredQueue& run_again() { return run_again_; }
@@ -96,6 +98,7 @@ class RelayContext {
   PipePool pipes_;
   DescriptorReserve reserve_;
   LingeringSockets lingering_;
+  DrainingPorts draining_ports_;
   DeferredQueue run_again_;
   std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
   std::unique_ptr<DatagramMover> datagrams_;

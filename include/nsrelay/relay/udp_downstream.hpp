@@ -51,6 +51,10 @@ class UdpDownstream final : public std::enable_shared_from_this<UdpDownstream> {
   /// The listener goes. No session starts any more; those that run go on until they are idle.
   void drain();
 
+  /// The end of a drain: `listener`, borrowed until the next, is served by this socket from now on,
+  /// as adopt() says. Sessions that run are no longer in a hurry to end.
+  void resume(const Listener& listener, RuleRuntime& runtime, std::shared_ptr<UpstreamPool> pool);
+
   /// Sends replies to clients, see DatagramSender::send().
   int send(DatagramSender& batch) { return batch.send(socket_.get(), false, segmentation_); }
 

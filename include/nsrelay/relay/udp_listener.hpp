@@ -16,6 +16,11 @@ class UdpListener final : public Listener {
                                                      std::shared_ptr<UpstreamPool> pool,
                                                      std::shared_ptr<const ListenerInfo> info,
                                                      UniqueFd socket);
+  /// Goes on where a former listener of the same port had ended, with its socket and sessions.
+  static std::unique_ptr<UdpListener> resume(std::shared_ptr<UdpDownstream> downstream,
+                                             RuleRuntime& runtime,
+                                             std::shared_ptr<UpstreamPool> pool,
+                                             std::shared_ptr<const ListenerInfo> info);
   ~UdpListener() override;
 
   void serve_backlog() override { downstream_->receive_waiting(); }

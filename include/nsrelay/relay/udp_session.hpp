@@ -58,6 +58,9 @@ class UdpSession final : public Forwarded {
   /// From now on it ends when it was idle for a second.
   void drain();
 
+  /// No longer: it ends by `session_timeout`. The timer looks at that when it fires.
+  void resume() { draining_ = false; }
+
   /// Keeps its place among the sessions of its source until it ends.
   void hold(SourceLease source) { source_ = std::move(source); }
 

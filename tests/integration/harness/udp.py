@@ -178,6 +178,30 @@ def eventually_answered(client: UdpPeer, text: bytes = b"ping") -> bytes:
 
 
 @contextlib.contextmanager
+def talking(client: UdpPeer) -> Iterator[None]:
+    """`client` asks again and again, so that its session is never idle while the context lasts."""
+    errors: list[OSError] = []
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            while not ended.wait(0.1):
+                client.ask()
+        except OSError as error:
+            errors.append(error)
+
+    client.ask()
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    assert not errors, errors
+
+
+@contextlib.contextmanager
 def quiet(client: UdpPeer) -> Iterator[None]:
     """Asserts that nothing is left over for `client` when the context ends."""
     yield

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "nsrelay/base/timeout.hpp"
+
 namespace nsrelay {
 namespace {
 
@@ -42,6 +44,15 @@ TEST(Duration, IsWrittenInTheLargestUnitThatFits) {
   EXPECT_EQ(format_duration(Duration(90'000)), "90s");
   EXPECT_EQ(format_duration(Duration(3'600'000)), "1h");
   EXPECT_EQ(format_duration(Duration(1'250)), "1250ms");
+}
+
+TEST(Timeout, IsADurationThatTimersTake) {
+  EXPECT_EQ(parse_timeout("0s").value(), Duration(0));
+  EXPECT_EQ(parse_timeout("596h").value(), kLongestTimeout);
+  for (const std::string_view text : {"2145600001ms", "3000000h"})
+    EXPECT_EQ(parse_timeout(text).error().message(),
+              "out of range; allowed: a duration from 0s to 596h");
+  EXPECT_EQ(parse_timeout("5").error().message(), parse_duration("5").error().message());
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "nsrelay/relay/forwarded.hpp"
+#include "support/sockets.hpp"
 
 namespace nsrelay {
 namespace {
@@ -64,6 +65,16 @@ class DrainerTest : public testing::Test {
     context_.connections().add(std::make_unique<Fake>(*this, runtime, name, listener, upstream));
   }
 
+  /// Lets the socket of a connection that has ended linger: its peer does not read.
+  void linger(std::uint64_t netns, OnNetnsDelete policy) {
+    test::SocketPair pair = test::make_tcp_pair();
+    const std::string piece(std::size_t{64} * 1024, 'x');
+    while (::send(pair.near.get(), piece.data(), piece.size(), MSG_NOSIGNAL) > 0) {
+    }
+    context_.lingering().take(std::move(pair.near), netns, policy);
+    readers_.push_back(std::move(pair.far));
+  }
+
   /// Moves the clock and lets the timers see it.
   void pass(seconds time) {
     time_ += time;
@@ -75,6 +86,7 @@ class DrainerTest : public testing::Test {
   UniqueFd log_file_ = UniqueFd::adopt(::memfd_create("log", MFD_CLOEXEC));
   Log log_{LogLevel::Error, log_file_.get()};
   Ended ended_;
+  std::vector<UniqueFd> readers_;  ///< of what lingers; they do not
   RuleRuntime close_{rule_with(OnNetnsDelete::Close)};
   RuleRuntime drain_{rule_with(OnNetnsDelete::Drain)};
   RuleRuntime keep_{rule_with(OnNetnsDelete::Keep)};
@@ -172,20 +184,38 @@ TEST_F(DrainerTest, ThousandsAreLookedAtInSlices) {
   EXPECT_EQ(ended_.size(), 5000U);
 }
 
-TEST_F(DrainerTest, WhatLingersInANamespaceThatIsGoneIsNotKept) {
-  const auto socket = [] {
-    return UniqueFd::adopt(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  };
+TEST_F(DrainerTest, WhatLingersInANamespaceThatIsGoneIsNotKeptWhereItsRuleSaysClose) {
   add(OnNetnsDelete::Keep, "keep", kA, kHome);
   drainer_.end_orphans({kA});
-  context_.lingering().take(socket(), kA);
+  linger(kA, OnNetnsDelete::Close);
   EXPECT_EQ(context_.lingering().size(), 0U);
-  context_.lingering().take(socket(), kB);
+  linger(kB, OnNetnsDelete::Close);
   EXPECT_EQ(context_.lingering().size(), 1U);
   drainer_.end_orphans({kB});
   EXPECT_EQ(context_.lingering().size(), 0U);
-  context_.lingering().take(socket(), kA);  // the connection was still there at the second look
+  linger(kA, OnNetnsDelete::Close);  // the connection was still there at the second look
   EXPECT_EQ(context_.lingering().size(), 0U);
+}
+
+TEST_F(DrainerTest, WhatLingersUnderKeepSurvivesTheDeletion) {
+  add(OnNetnsDelete::Keep, "keep", kA, kHome);
+  linger(kA, OnNetnsDelete::Keep);
+  drainer_.end_orphans({kA});
+  linger(kA, OnNetnsDelete::Keep);
+  EXPECT_EQ(context_.lingering().size(), 2U);
+}
+
+TEST_F(DrainerTest, WhatLingersUnderDrainHasTheTimeOfTheDrain) {
+  linger(kA, OnNetnsDelete::Drain);  // nothing else is left of its rule
+  linger(kA, OnNetnsDelete::Keep);
+  linger(kB, OnNetnsDelete::Drain);
+  drainer_.end_orphans({kA});
+  EXPECT_EQ(context_.lingering().size(), 3U);
+  pass(seconds(29));
+  linger(kA, OnNetnsDelete::Drain);
+  EXPECT_EQ(context_.lingering().size(), 4U);
+  pass(seconds(1));
+  EXPECT_EQ(context_.lingering().size(), 2U);
 }
 
 TEST_F(DrainerTest, ARuleThatIsGoneDrainsWhateverItsNamespacesDo) {
