@@ -78,7 +78,7 @@ YamlDocument parse_yaml(std::string_view text, FaultList& faults) {
   YamlDocument document;
   if (!check_text(text, faults))
     return document;
-  YamlTreeBuilder builder(document, faults);
+  YamlTreeBuilder builder(document, faults, text);
   try {
     build(text, builder);
     if (document.root == nullptr)

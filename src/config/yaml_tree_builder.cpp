@@ -11,7 +11,30 @@ Position position_of(const YAML::Mark& mark) {
   return {std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1};
 }
 
+/// Whether the quote that `text` begins with has an end.
+bool is_closed(std::string_view text) {
+  const char quote = text.front();
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      if (quote == '"' || text.substr(i + 1, 1) != "'")
+        return true;
+      ++i;  // two of them stand for one
+    }
+  }
+  return false;
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+}
+
 }  // namespace
+
+YamlTreeBuilder::YamlTreeBuilder(YamlDocument& document, FaultList& faults, std::string_view text)
+    : document_(document), faults_(faults), rest_(without_byte_order_mark(text)) {}
 
 void YamlTreeBuilder::OnDocumentStart(const YAML::Mark& mark) {
   if (started_)
@@ -48,6 +71,8 @@ void YamlTreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag,
   node.text = value;
   node.quoted = tag == "!";
   check_tag(tag, node.position);
+  if (node.quoted)
+    check_quotes(node.position);
   if (value.find('\0') != std::string::npos)
     throw DocumentRefused{node.position, "a NUL byte is not allowed"};
   attach(node);
@@ -141,6 +166,21 @@ void YamlTreeBuilder::check_depth(int height, Position position) const {
 void YamlTreeBuilder::check_tag(const std::string& tag, Position position) {
   if (tag != "?" && tag != "!" && !tag.empty())
     faults_.add(position, "YAML tags are not allowed (" + in_quotes(tag) + ")");
+}
+
+/// yaml-cpp takes the end of a file, behind a newline, for the end of a quotation: the keys that
+/// follow would be a part of it, without a word.
+void YamlTreeBuilder::check_quotes(Position position) {
+  const std::string_view rest = text_from(position);
+  if (!rest.empty() && (rest.front() == '"' || rest.front() == '\'') && !is_closed(rest))
+    throw DocumentRefused{position, "not valid YAML: the quote that begins here is never closed"};
+}
+
+/// What is at `position` and behind it. Scalars come in order: it goes on from the line before.
+std::string_view YamlTreeBuilder::text_from(Position position) {
+  for (; line_ < position.line; ++line_)
+    rest_.remove_prefix(std::min(rest_.find('\n'), rest_.size() - 1) + 1);
+  return rest_.substr(std::min(static_cast<std::size_t>(position.column - 1), rest_.size()));
 }
 
 }  // namespace nsrelay

@@ -19,12 +19,11 @@ struct DocumentRefused {
   std::string what;
 };
 
-/// Receives the events of a YAML document and makes the tree. Borrows the document and the list
-/// of faults. Throws DocumentRefused when a limit is exceeded.
+/// Receives the events of a YAML document and makes the tree. Borrows the document, the list of
+/// faults, and the text that is parsed. Throws DocumentRefused when a limit is exceeded.
 class YamlTreeBuilder final : public YAML::EventHandler {
  public:
-  YamlTreeBuilder(YamlDocument& document, FaultList& faults)
-      : document_(document), faults_(faults) {}
+  YamlTreeBuilder(YamlDocument& document, FaultList& faults, std::string_view text);
 
   void OnDocumentStart(const YAML::Mark& mark) override;
   void OnDocumentEnd() override {}
@@ -55,9 +54,13 @@ class YamlTreeBuilder final : public YAML::EventHandler {
   void count(std::uint64_t nodes, Position position);
   void check_depth(int height, Position position) const;
   void check_tag(const std::string& tag, Position position);
+  void check_quotes(Position position);
+  std::string_view text_from(Position position);
 
   YamlDocument& document_;
   FaultList& faults_;
+  std::string_view rest_;  // of the text, from line_ on
+  int line_ = 1;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, const YamlNode*> anchors_;
   std::uint64_t counted_ = 0;

@@ -136,6 +136,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "f:1:9: error: not valid YAML: end of map not found; check the indentation, and "
                 "quote text that begins with '[' or '{'"},
         Refused{"a: \"b", "f:1:6: error: not valid YAML: illegal EOF in scalar"},
+        Refused{"a: 1\nb: \"c\nd: 2\n",
+                "f:2:4: error: not valid YAML: the quote that begins here is never closed"},
+        Refused{"a: ['it''s', 'b]\nd: 2\n",
+                "f:1:14: error: not valid YAML: the quote that begins here is never closed"},
+        Refused{"\"a\\\": 1\n",
+                "f:1:1: error: not valid YAML: the quote that begins here is never closed"},
         Refused{"a:\n\tb: c\n", "f:2:3: error: not valid YAML: illegal map value"},
         Refused{"a: \"\\ud800\"", "f:1:11: error: not valid YAML: invalid unicode: 55296"},
         Refused{"a: 1\n---\nb: 1\n", "f:2:1: error: a second YAML document is not allowed"},
@@ -174,6 +180,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n",
                 "f:5:29: error: the file has more than 100000 nodes after aliases are written "
                 "out"}));
+
+TEST(YamlDocument, QuotesThatAreClosedAreAccepted) {
+  EXPECT_THAT(parse("\xef\xbb\xbf\"a\": \"b\"\r\n'c': 'it''s'\r\n").faults, IsEmpty());
+  EXPECT_THAT(parse("a: \"\\\"\"\nb: \"two\n  lines\"\nc: 'x'").faults, IsEmpty());
+  EXPECT_THAT(parse("a: |\n  \"not closed, and no quote\nb: >\n  'neither\n").faults, IsEmpty());
+  EXPECT_THAT(parse("a: &x \"b\"\nc: [*x, \"d\"]\n").faults, IsEmpty());
+}
 
 TEST(YamlDocument, ThirtyTwoLevelsAndManyNodesAreAllowed) {
   EXPECT_THAT(parse(repeat("[", 32) + repeat("]", 32)).faults, IsEmpty());
