@@ -124,6 +124,9 @@ void HttpServer::on_work(std::uint32_t /*events*/) noexcept {
 
 void HttpServer::run() noexcept {
   MHD_run(daemon_.get());
+  // Not in ended(): only now has libmicrohttpd closed the descriptor of a connection that ended.
+  if (accept_watcher_.is_watching())
+    (void)reserve_.hold();
   // No connection has a timeout of libmicrohttpd's, so all that it can say is "now" or nothing.
   MHD_UNSIGNED_LONG_LONG milliseconds = 0;
   if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_YES) {
@@ -194,7 +197,6 @@ void HttpServer::ended(const HttpConnection& connection) {
   std::erase_if(connections_, [&](const auto& one) { return one.get() == &connection; });
   if (!accept_watcher_.is_watching())
     return;  // nobody else is to come
-  (void)reserve_.hold();
   if (!accept_timer_.is_running())
     set_accepting(true);
 }

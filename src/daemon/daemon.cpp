@@ -132,7 +132,9 @@ ReloadOutcome Daemon::reload() {
     return {.faults = {"nsrelay is stopping"}};
   service_.reloading();
   const ScopeExit reloaded([this] { service_.ready(); });
+  (void)file_reserve_.spend();
   auto outcome = load_config(config_->file);
+  (void)file_reserve_.hold();
   if (const auto* faults = std::get_if<std::vector<ConfigFault>>(&outcome)) {
     std::vector<std::string> texts;
     for (const ConfigFault& fault : *faults)

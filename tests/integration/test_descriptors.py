@@ -6,6 +6,8 @@ import time
 import pytest
 
 from harness import process
+from harness.control import Control
+from harness.daemon import rule
 from harness.lab import Lab, Link
 from harness.peers import Peer, echo, pattern, ping, same, sending
 from harness.waiting import let_pass, wait_until
@@ -50,6 +52,24 @@ def test_no_busy_loop(link: Link) -> None:
     assert used < 0.25, f"{used:.2f} s of CPU per second"
     ping(running)
     assert process.threads(link.daemon.pid) == [link.daemon.pid]
+    for client in clients:
+        client.close()
+
+
+def test_it_can_be_asked_and_told_all_the_while(lab: Lab) -> None:
+    """The control socket and the file have descriptors of their own."""
+    control = Control(lab.folder / "control.sock")
+    link = lab.link(script=echo, daemon={
+        "wrapper": ["prlimit", f"--nofile={LIMIT}:{LIMIT}"], "control": control.section(),
+        "drain_timeout": "100ms"})
+    running, clients = _exhaust(link)
+    for _ in range(10):
+        assert control.json("status")["totals"]["connections_active"] > 1
+    netns = link.client_netns.name
+    link.daemon.reload([rule(netns=netns, max_connections=5)])
+    link.log.wait_for(event="reload", result="ok", changed="1")
+    assert control.json("status")["state"] == "running"
+    ping(running)
     for client in clients:
         client.close()
 

@@ -14,6 +14,7 @@
 #include "nsrelay/daemon/service_manager.hpp"
 #include "nsrelay/event/event_loop.hpp"
 #include "nsrelay/event/signal_watcher.hpp"
+#include "nsrelay/net/descriptor_reserve.hpp"
 #include "nsrelay/netns/netns_registry.hpp"
 #include "nsrelay/netns/netns_watcher.hpp"
 #include "nsrelay/relay/relay_context.hpp"
@@ -67,6 +68,7 @@ class Daemon {
 
   LogOverrides overrides_;
   std::shared_ptr<const Config> config_;
+  DescriptorReserve file_reserve_;  ///< to read the file with, where clients have all the others
   std::unique_ptr<EventLoop> loop_;
   Log log_;
   NetnsRegistry registry_;
