@@ -25,12 +25,6 @@ int fail(const std::string& message) {
   return kFailure;
 }
 
-/// stdout may be a file on a full disk or a pipe that was closed.
-int finish_output() {
-  std::cout.flush();
-  return std::cout ? kSuccess : fail("stdout: the output could not be written");
-}
-
 /// Prints what `question` brings, with `print` or as it came; a document that is not as it should
 /// be is the answer of some other program.
 template <class Print>
@@ -48,7 +42,7 @@ int show(const ControlQuestion& question, bool as_json, Print print) {
   } catch (const Json::exception& error) {
     return fail(question.socket + ": an answer that this version does not know: " + error.what());
   }
-  return finish_output();
+  return kSuccess;
 }
 
 std::string connections_target(const ClientOptions& options) {
@@ -96,7 +90,7 @@ int run_reload(const ClientOptions& options) {
   const Json& changes = answer->content;
   std::cout << '+' << changes.value("opened", 0U) << " -" << changes.value("closed", 0U) << " ~"
             << changes.value("changed", 0U) << " listeners\n";
-  return finish_output();
+  return kSuccess;
 }
 
 int run_drain(const ClientOptions& options) {

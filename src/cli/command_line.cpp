@@ -174,7 +174,13 @@ class CommandLine {
 }  // namespace
 
 int run_command_line(int count, const char* const* arguments) {
-  return CommandLine().run(count, arguments);
+  const int status = CommandLine().run(count, arguments);
+  // stdout may be a file on a full disk or a pipe that was closed.
+  std::cout.flush();
+  if (std::cout || status != kSuccess)
+    return status;
+  std::cerr << "nsrelay: stdout: the output could not be written\n";
+  return kFailure;
 }
 
 }  // namespace nsrelay

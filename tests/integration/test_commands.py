@@ -38,6 +38,17 @@ def test_version() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("command", ["--version", "--help", "check", "doctor"])
+def test_output_that_cannot_be_written_is_a_failure(command: str, tmp_path: Path) -> None:
+    file = _write(tmp_path, json.dumps({"rules": [RULE]}))
+    arguments = [command, "-c", file] if command == "check" else [command]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([BINARY, *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=60 * SLOWNESS, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("nsrelay: stdout: the output could not be written\n")
+
+
 def test_help_lists_the_commands() -> None:
     done = _nsrelay("--help")
     assert (done.returncode, done.stderr) == (0, "")
