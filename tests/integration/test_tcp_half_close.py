@@ -7,9 +7,9 @@ from harness.lab import Lab, Link
 from harness.peers import pattern, same
 from harness.waiting import let_pass
 
-MIB = 1024 * 1024
-#: The readers' kernel buffers.
-SMALL = 65536
+#: A small receive buffer, and what its reader and the relay's kernel take at once.
+SMALL = 8192
+HELD = 128 * 1024
 
 #: Long enough that a busy machine does not let a drip miss it.
 TIMEOUT = "1s"
@@ -111,13 +111,13 @@ def test_slow_reader_is_not_quiet(lab: Lab, keys: dict[str, str]) -> None:
     """What the relay's kernel still holds for it arrives, however long that takes."""
     link = lab.link(send_buffer="1MiB", **keys)
     client, upstream = link.open(receive_buffer=SMALL)
-    data = pattern(MIB)
+    data = pattern(HELD)
     upstream.send(data)
     if "half_close_timeout" in keys:
         upstream.send_fin()
     got = b""
-    while len(got) < MIB:
-        got += client.recv_exact(min(MIB // 25, MIB - len(got)))
+    while len(got) < HELD:
+        got += client.recv_exact(min(HELD // 25, HELD - len(got)))
         let_pass(DRIP_SECONDS / 2)  # 25 times: two and a half times the timeout
     same(got, data, "to a slow reader")
     ended = link.log.wait_for(event="connection_closed")
@@ -129,7 +129,7 @@ def test_slow_reader_is_not_quiet(lab: Lab, keys: dict[str, str]) -> None:
 def test_reader_that_stands_still_is_quiet(lab: Lab, keys: dict[str, str]) -> None:
     link = lab.link(send_buffer="1MiB", **keys)
     client, upstream = link.open(receive_buffer=SMALL)
-    upstream.send(pattern(MIB))
+    upstream.send(pattern(HELD))
     if "half_close_timeout" in keys:
         upstream.send_fin()
     assert link.log.wait_for(event="connection_closed")["reason"] == next(iter(keys))
