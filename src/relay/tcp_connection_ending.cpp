@@ -98,12 +98,17 @@ void TcpConnection::restart_timer() {
   timer_.start(std::min(quiet_since_ + *limit, next_look));
 }
 
+/// Bytes that its peer has not acknowledged. A FIN counts as one in the kernel, and is none.
+int TcpConnection::undelivered(const Side& side) {
+  const int waiting = unacknowledged_bytes(side.fd.get());
+  return side.told_end && waiting > 0 ? waiting - 1 : waiting;
+}
+
 /// What the kernel has taken for a peer that reads slowly is not delivered for a long time: as long
 /// as it gets less, neither side is quiet. A reset would throw it away.
 void TcpConnection::look_at_delivery() {
   const int before = extras_ ? extras_->unacknowledged : 0;
-  const int waiting =
-      unacknowledged_bytes(client_.fd.get()) + unacknowledged_bytes(upstream_.fd.get());
+  const int waiting = undelivered(client_) + undelivered(upstream_);
   if (waiting == before)
     return;
   extras().unacknowledged = waiting;

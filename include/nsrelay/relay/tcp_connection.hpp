@@ -136,6 +136,7 @@ class TcpConnection final : public Forwarded {
   void shorten_timer();
   void restart_timer();
   void look_at_delivery();
+  [[nodiscard]] static int undelivered(const Side& side);
   [[nodiscard]] bool is_half_closed() const;
   [[nodiscard]] std::optional<Duration> quiet_limit() const;
 

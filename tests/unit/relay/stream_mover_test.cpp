@@ -162,6 +162,19 @@ TEST_F(StreamMoverTest, GoesBackToCopyingAfterFourSmallSplicesInARow) {
   EXPECT_FALSE(splices());
 }
 
+TEST_F(StreamMoverTest, TakesNoUrgentMarkBeforeAFinForTheEnd) {
+  const int on = 1;
+  ::setsockopt(source_.near.get(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+  see_bulk();
+  ASSERT_EQ(::send(source_.far.get(), "!", 1, MSG_OOB), 1);
+  test::send_text(source_.far, "after");
+  ::shutdown(source_.far.get(), SHUT_WR);
+  ASSERT_TRUE(test::wait_for(source_.near, POLLRDHUP));
+  while (move().source.status == IoStatus::Ok) {
+  }
+  EXPECT_EQ(drain(), "!after");
+}
+
 TEST_F(StreamMoverTest, KeepsSplicingWhenALargeOneComesBetweenTheSmall) {
   see_bulk();
   for (int i = 0; i < 3; ++i) {
